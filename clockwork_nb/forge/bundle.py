@@ -1,0 +1,116 @@
+"""The ArtifactBundle: what will run, byte for byte, and the digest an approval is bound to."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from clockwork_nb.canonical import canonical_json, digest, sha256_hex
+from clockwork_nb.ports import Artifact, StepClass
+
+__all__ = ["Bundle", "BundleStep"]
+
+
+@dataclass(frozen=True, slots=True)
+class BundleStep:
+    """One step: which action it carries out and exactly how.
+
+    ``interpreter`` is the resolved absolute path of ``cmd[0]`` and ``interpreter_sha256`` its content's digest; both
+    are empty for a built-in. Everything else as in `clockwork_nb.ports.CompiledStep`.
+    """
+
+    id: str
+    purpose: str
+    address: str
+    cmd: tuple[str, ...]
+    vars: Mapping[str, str] = field(default_factory=dict)
+    secret_vars: Mapping[str, str] = field(default_factory=dict)
+    data: Mapping[str, str] = field(default_factory=dict)
+    write: tuple[str, ...] = ()
+    network: bool | tuple[int, ...] = False
+    cls: StepClass = "confined"
+    cwd: str = "."
+    interpreter: str = ""
+    interpreter_sha256: str = ""
+
+    def to_document(self) -> dict[str, Any]:
+        """Return the step as it stands in ``bundle.json``."""
+        out: dict[str, Any] = {
+            "id": self.id,
+            "purpose": self.purpose,
+            "address": self.address,
+            "run": {"cmd": list(self.cmd)},
+            "class": self.cls,
+            "cwd": self.cwd,
+            "confinement": {
+                "write": list(self.write),
+                "network": list(self.network) if isinstance(self.network, tuple) else self.network,
+            },
+        }
+        if self.vars or self.secret_vars:
+            out["vars"] = {**self.vars, **{k: {"secret": v} for k, v in self.secret_vars.items()}}
+        if self.data:
+            out["data"] = dict(self.data)
+        if self.interpreter:
+            out["interpreter"] = {"path": self.interpreter, "sha256": self.interpreter_sha256}
+        return out
+
+    @classmethod
+    def from_document(cls, doc: Mapping[str, Any]) -> BundleStep:
+        """Return the step of a trusted ``bundle.json`` (one this tool wrote and whose digest was checked)."""
+        variables = doc.get("vars", {})
+        network = doc["confinement"]["network"]
+        return cls(
+            id=doc["id"],
+            purpose=doc["purpose"],
+            address=doc["address"],
+            cmd=tuple(doc["run"]["cmd"]),
+            vars={k: v for k, v in variables.items() if isinstance(v, str)},
+            secret_vars={k: v["secret"] for k, v in variables.items() if not isinstance(v, str)},
+            data=dict(doc.get("data", {})),
+            write=tuple(doc["confinement"]["write"]),
+            network=tuple(network) if isinstance(network, list) else network,
+            cls=doc["class"],
+            cwd=doc["cwd"],
+            interpreter=doc.get("interpreter", {}).get("path", ""),
+            interpreter_sha256=doc.get("interpreter", {}).get("sha256", ""),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Bundle:
+    """Artifacts and steps. ``secrets`` (name → value) stay in memory and are in no document."""
+
+    artifacts: tuple[Artifact, ...]
+    steps: tuple[BundleStep, ...]
+    secrets: Mapping[str, Any] = field(default_factory=dict, repr=False)
+
+    def to_document(self) -> dict[str, Any]:
+        """Return ``bundle.json``: the bundle with each content replaced by its digest and size (contracts.md)."""
+        artifacts = []
+        for a in sorted(self.artifacts, key=lambda a: a.path):
+            doc: dict[str, Any] = {"path": a.path, "mode": a.mode, "purpose": a.purpose, "lang": a.lang}
+            if a.secret:
+                doc["secret"] = a.secret
+            else:
+                doc["sha256"] = sha256_hex(a.content)
+                doc["size"] = len(a.content)
+            artifacts.append(doc)
+        return {"version": "1", "artifacts": artifacts, "steps": [s.to_document() for s in self.steps]}
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of the canonical ``bundle.json``."""
+        return digest(self.to_document())
+
+    def document_bytes(self) -> bytes:
+        """Return the canonical bytes of ``bundle.json``."""
+        return canonical_json(self.to_document())
+
+    def artifact(self, path: str) -> Artifact:
+        """Return the artifact at *path*; KeyError if there is none."""
+        for a in self.artifacts:
+            if a.path == path:
+                return a
+        raise KeyError(path)

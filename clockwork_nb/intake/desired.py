@@ -1,0 +1,95 @@
+"""What Intake hands to Assembly: the evaluated configuration."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from clockwork_nb.diagnostics import SourceRange
+
+__all__ = ["Desired", "EnvFacts", "Output", "ResourceInstance", "VariableValue"]
+
+
+@dataclass(frozen=True, slots=True)
+class ResourceInstance:
+    """One resource with its values.
+
+    Attributes:
+        address: ``type.name``; aliases of types are already replaced by the type's own name.
+        config: normalised by the type's model; may hold Unknown and Sensitive.
+        declared_in: the key of the file or cell ("main.cw", "web").
+        dependencies: addresses it needs, sorted, each once (references and ``depends_on``).
+        range: the block's header.
+    """
+
+    address: str
+    type: str
+    name: str
+    config: Mapping[str, Any]
+    declared_in: str
+    dependencies: tuple[str, ...]
+    range: SourceRange
+    prevent_destroy: bool = False
+    ignore_changes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """One ``output`` block with its value."""
+
+    name: str
+    value: Any
+    description: str = ""
+    sensitive: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class VariableValue:
+    """One variable with the value in force and where that came from ("default", "--var", "CW_VAR_port", "%cw_var", …)."""
+
+    name: str
+    value: Any
+    source: str
+    sensitive: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class EnvFacts:
+    """The facts of this machine that a plan may depend on; nothing that varies with time. Collected once at the edge.
+
+    ``runtimes`` maps the names of found runtimes (``sh``, ``bash``, ``python3``, …) to their version text.
+    """
+
+    os: str
+    arch: str
+    confinement: str
+    engine: str = "process"
+    runtimes: Mapping[str, str] = field(default_factory=dict)
+
+    def to_document(self) -> dict[str, Any]:
+        """Return the JSON form that goes into plans."""
+        return {
+            "os": self.os,
+            "arch": self.arch,
+            "confinement": self.confinement,
+            "engine": self.engine,
+            "runtimes": dict(sorted(self.runtimes.items())),
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Desired:
+    """Everything a configuration asks for.
+
+    ``loaded`` are the keys of all files or cells that were read: a resource of the state whose ``declared_in`` is not
+    among them is *not loaded*, so it is neither changed nor deleted. ``digest`` is the configuration's digest.
+    ``ports`` are the names given to ``free_port`` and the ports it answered.
+    """
+
+    resources: Mapping[str, ResourceInstance]
+    outputs: tuple[Output, ...]
+    variables: tuple[VariableValue, ...]
+    loaded: frozenset[str]
+    digest: str
+    ports: Mapping[str, int] = field(default_factory=dict)

@@ -1,0 +1,45 @@
+"""The values an expression can have.
+
+``str``, ``bool``, ``None``, numbers (``int``, or ``Decimal`` when there is a fraction), ``list``, ``dict`` with text
+keys, `Unknown`, and `clockwork_nb.secrets.Sensitive` around any of them.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+__all__ = ["Unknown", "contains_unknown"]
+
+
+class Unknown:
+    """A value that is known only after apply. ``why`` says what makes it so, for people."""
+
+    __slots__ = ("why",)
+
+    def __init__(self, why: str = "") -> None:
+        self.why = why
+
+    def __repr__(self) -> str:
+        return "(known after apply)"
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Unknown)
+
+    def __hash__(self) -> int:
+        return hash(Unknown)
+
+
+def contains_unknown(value: Any) -> bool:
+    """Return whether *value* is or holds an `Unknown` (iterative)."""
+    stack = [value]
+    while stack:
+        item = stack.pop()
+        if isinstance(item, Unknown):
+            return True
+        if isinstance(item, dict):
+            stack.extend(item.values())
+        elif isinstance(item, (list, tuple)):
+            stack.extend(item)
+        elif type(item).__name__ == "Sensitive":
+            stack.append(item.value)
+    return False

@@ -1,0 +1,127 @@
+"""Values that must not be shown: the mark that travels with them, and the redactor for text."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+import json
+from typing import Any
+from urllib.parse import quote
+
+from clockwork_nb.canonical import canonical_json
+
+__all__ = ["MASK", "Redactor", "Sensitive", "seal", "unseal"]
+
+MASK = "(sensitive)"
+
+
+class Sensitive:
+    """A value that is never shown. ``value`` is the only way to it; text forms say ``(sensitive)``."""
+
+    __slots__ = ("value",)
+
+    def __init__(self, value: Any) -> None:
+        self.value = value.value if isinstance(value, Sensitive) else value
+
+    def __repr__(self) -> str:
+        return MASK
+
+    __str__ = __repr__
+
+    def __format__(self, spec: str) -> str:
+        return MASK
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Sensitive) and bool(self.value == other.value)
+
+    def __hash__(self) -> int:
+        return hash(("Sensitive", repr(self.value)))
+
+    def __reduce__(self) -> Any:
+        raise TypeError("a sensitive value cannot be pickled")
+
+
+def seal(value: Any, key: bytes) -> Any:
+    """Return *value* with every `Sensitive` in it replaced by ``{"$sensitive": HMAC-SHA-256 hex}`` under *key*."""
+    if isinstance(value, Sensitive):
+        return {"$sensitive": hmac.new(key, canonical_json(unseal(value.value)), hashlib.sha256).hexdigest()}
+    if isinstance(value, dict):
+        return {k: seal(v, key) for k, v in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [seal(v, key) for v in value]
+    return value
+
+
+def unseal(value: Any) -> Any:
+    """Return *value* with every `Sensitive` replaced by what it holds. For the moment of use only."""
+    if isinstance(value, Sensitive):
+        return unseal(value.value)
+    if isinstance(value, dict):
+        return {k: unseal(v) for k, v in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [unseal(v) for v in value]
+    return value
+
+
+class Redactor:
+    """Replaces registered secret values in text, also in the usual encodings, also across chunk borders."""
+
+    def __init__(self) -> None:
+        self._needles: set[bytes] = set()
+        self._sorted: list[bytes] = []
+
+    def register(self, value: Any) -> None:
+        """Remember *value* (and each string inside it). Strings under 4 characters are not searched for."""
+        if isinstance(value, Sensitive):
+            value = value.value
+        if isinstance(value, dict):
+            for item in value.values():
+                self.register(item)
+            return
+        if isinstance(value, (list, tuple)):
+            for item in value:
+                self.register(item)
+            return
+        if value is None or isinstance(value, bool):
+            return
+        text = value if isinstance(value, str) else str(value)
+        raw = text.encode()
+        if len(raw) < 4:
+            return
+        forms = {
+            raw,
+            base64.b64encode(raw),
+            raw.hex().encode(),
+            quote(text, safe="").encode(),
+            json.dumps(text)[1:-1].encode(),
+            json.dumps(text, ensure_ascii=False)[1:-1].encode(),
+        }
+        for line in raw.splitlines():
+            if len(line) >= 8:
+                forms.add(line)
+        self._needles |= {f for f in forms if len(f) >= 4}
+        self._sorted = sorted(self._needles, key=lambda n: (-len(n), n))
+
+    @property
+    def active(self) -> bool:
+        """Whether any value is registered."""
+        return bool(self._sorted)
+
+    @property
+    def overlap(self) -> int:
+        """How many bytes of a chunk's end must be held back so that no value is cut in two."""
+        return len(self._sorted[0]) - 1 if self._sorted else 0
+
+    def redact_bytes(self, data: bytes) -> bytes:
+        """Return *data* with every registered value replaced by ``(sensitive)``."""
+        for needle in self._sorted:
+            if needle in data:
+                data = data.replace(needle, MASK.encode())
+        return data
+
+    def redact(self, text: str) -> str:
+        """Return *text* with every registered value replaced by ``(sensitive)``."""
+        if not self._sorted:
+            return text
+        return self.redact_bytes(text.encode("utf-8", "surrogateescape")).decode("utf-8", "surrogateescape")

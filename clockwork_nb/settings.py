@@ -1,0 +1,74 @@
+"""Where things are and how this run behaves: the environment variables, read once into one value."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+__all__ = ["VARIABLES", "Settings", "load_settings"]
+
+VARIABLES: Mapping[str, str] = {
+    "CLOCKWORK_HOME": "the job store (default ~/.clockwork)",
+    "CLOCKWORK_OUT": "packs and reports (default ./clockwork-out)",
+    "XDG_CONFIG_HOME": "keys and trust live in $XDG_CONFIG_HOME/clockwork (default ~/.config/clockwork)",
+    "CW_HEADLESS": "1: never show a widget or ask; stop with exit 4 at a decision",
+    "CW_AUTO_APPROVE": "1: record approvals as 'auto' (no person approved)",
+    "CW_JOB_SOCKET": "set by the notebook engine: the private socket of the job this kernel works for",
+    "CW_JOB_ID": "set by the notebook engine: that job's id",
+    "CW_VAR_name": "value of the variable 'name'",
+}
+"""Every variable this tool reads, with what it does; shown by ``clockwork doctor``."""
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """The settings of one run.
+
+    Attributes:
+        home: the job store's root; ``home_chosen`` says whether the user named it.
+        out: output root for packs and reports, relative to the root of the workspace unless absolute.
+        config: keys and trust file.
+        cw_vars: variable values from ``CW_VAR_…``, by name.
+    """
+
+    home: Path
+    home_chosen: bool
+    out: Path
+    config: Path
+    headless: bool = False
+    auto_approve: bool = False
+    job_socket: str = ""
+    job_id: str = ""
+    user: str = "unknown"
+    cw_vars: Mapping[str, str] = field(default_factory=dict)
+
+
+def _user(env: Mapping[str, str]) -> str:
+    try:
+        import pwd
+
+        return pwd.getpwuid(os.getuid()).pw_name
+    except (ImportError, KeyError):
+        return env.get("USER") or f"uid {os.getuid()}"
+
+
+def load_settings(env: Mapping[str, str] | None = None) -> Settings:
+    """Return the settings that *env* (default: the process's environment) asks for."""
+    env = os.environ if env is None else env
+    home_dir = Path(env.get("HOME") or "~").expanduser()
+    chosen = env.get("CLOCKWORK_HOME", "")
+    config_home = env.get("XDG_CONFIG_HOME", "")
+    return Settings(
+        home=Path(chosen).expanduser().absolute() if chosen else home_dir / ".clockwork",
+        home_chosen=bool(chosen),
+        out=Path(env.get("CLOCKWORK_OUT") or "clockwork-out"),
+        config=(Path(config_home) if config_home else home_dir / ".config") / "clockwork",
+        headless=env.get("CW_HEADLESS", "") not in {"", "0"},
+        auto_approve=env.get("CW_AUTO_APPROVE", "") not in {"", "0"},
+        job_socket=env.get("CW_JOB_SOCKET", ""),
+        job_id=env.get("CW_JOB_ID", ""),
+        user=_user(env),
+        cw_vars={k.removeprefix("CW_VAR_"): v for k, v in env.items() if k.startswith("CW_VAR_")},
+    )

@@ -1,0 +1,104 @@
+"""A workspace: the folder that owns one configuration, its state, build, logs and lock (contracts.md).
+
+*Folder workspace*: ``<root>/.clockwork``, its configuration is the folder's ``*.cw``.
+*Notebook workspace*: ``<notebook's folder>/.clockwork/nb/<notebook stem>``, its configuration is the notebook's
+``%%cw`` cells and what ``%cw_load`` names.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from clockwork_nb.errors import InvalidInputError
+
+__all__ = ["Workspace", "folder_sources", "folder_workspace", "notebook_workspace", "variable_files"]
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}\Z")
+
+
+@dataclass(frozen=True, slots=True)
+class Workspace:
+    """Where one configuration lives.
+
+    ``root`` is what relative paths of the configuration are relative to; ``folder`` is our own folder below it.
+    """
+
+    root: Path
+    folder: Path
+    name: str
+    is_notebook: bool
+
+    @property
+    def state_path(self) -> Path:
+        """The state file."""
+        return self.folder / "state.json"
+
+    @property
+    def build_dir(self) -> Path:
+        """Where scripts are written for people to read and edit."""
+        return self.folder / "build"
+
+    @property
+    def logs_dir(self) -> Path:
+        """Where the output of steps goes, one folder a job."""
+        return self.folder / "logs"
+
+
+def _checked_root(path: Path) -> Path:
+    root = path.expanduser().absolute()
+    if not root.is_dir():
+        raise InvalidInputError(f"{path} is not a folder", hint="Name a folder that holds *.cw files: -C DIR")
+    return root.resolve()
+
+
+def folder_workspace(root: Path, *, name: str = "") -> Workspace:
+    """Return the workspace of the folder *root*; *name* chooses a second one beside the default.
+
+    Raises:
+        InvalidInputError: *root* is not a folder, or *name* is not a plain name.
+    """
+    resolved = _checked_root(root)
+    folder = resolved / ".clockwork"
+    if name:
+        if not _NAME.match(name):
+            raise InvalidInputError(f"{name!r} is not a workspace name", hint="Use letters, digits, . _ -")
+        folder = folder / "ws" / name
+    return Workspace(resolved, folder, name or resolved.name, is_notebook=False)
+
+
+def notebook_workspace(folder: Path, stem: str) -> Workspace:
+    """Return the workspace of the notebook ``<folder>/<stem>.ipynb``.
+
+    Raises:
+        InvalidInputError: *folder* is not a folder.
+    """
+    resolved = _checked_root(folder)
+    safe = re.sub(r"[^A-Za-z0-9._-]+", "-", stem).strip("-.")[:64] or "notebook"
+    return Workspace(resolved, resolved / ".clockwork" / "nb" / safe, safe, is_notebook=True)
+
+
+def folder_sources(folder: Path) -> list[tuple[str, bytes]]:
+    """Return ``(file name, content)`` of the folder's ``*.cw``, sorted by name; or of one file.
+
+    Raises:
+        InvalidInputError: there is none, or one cannot be read.
+    """
+    files = [folder] if folder.is_file() else sorted(p for p in folder.glob("*.cw") if p.is_file())
+    if not files:
+        raise InvalidInputError(
+            f"no .cw file in {folder}", hint="Write one (see clockwork demo), or name another folder: -C DIR"
+        )
+    out = []
+    for path in files:
+        try:
+            out.append((path.name, path.read_bytes()))
+        except OSError as error:
+            raise InvalidInputError(f"cannot read {path}: {error.strerror}") from error
+    return out
+
+
+def variable_files(folder: Path) -> list[Path]:
+    """Return the folder's ``*.cwvars``, sorted by name."""
+    return sorted(p for p in folder.glob("*.cwvars") if p.is_file()) if folder.is_dir() else []
