@@ -1,0 +1,252 @@
+"""What happens to one resource: compares what is wanted, recorded and observed. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from clockwork_nb.assembly.claims import Claims, claims_of
+from clockwork_nb.assembly.diff import diff_config, with_known_secrets
+from clockwork_nb.assembly.plan import AttributeChange, Drift, ResourceChange
+from clockwork_nb.assembly.prior import PriorResource
+from clockwork_nb.intake.desired import ResourceInstance
+from clockwork_nb.intake.values import Unknown, contains_unknown
+from clockwork_nb.ports import ActionSpec, ChangeKind, Observation, ResourceType
+from clockwork_nb.secrets import Sensitive
+
+__all__ = ["Decision", "decide_check", "decide_unwanted", "decide_wanted", "effective"]
+
+_AGAIN = {
+    "failed": "failed last time",
+    "unknown": "it is not known whether the last run finished",
+    "tainted": "marked as not to be relied on",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """A change, the actions its type asks for, and the drift that was found on the way."""
+
+    change: ResourceChange
+    specs: tuple[ActionSpec, ...] = ()
+    drift: Drift | None = None
+
+
+def effective(instance: ResourceInstance, prior: PriorResource | None) -> ResourceInstance:
+    """Return *instance* with the config that will be recorded: ignored attributes keep their recorded value."""
+    config = instance.config
+    if prior is not None and instance.ignore_changes:
+        # A sensitive value is recorded as a digest only; then the wanted one is used when something else changes.
+        kept = {
+            name: prior.config[name]
+            for name in instance.ignore_changes
+            if name in prior.config and name in config and not _holds_digest(prior.config[name])
+        }
+        config = {**config, **kept}
+    if contains_unknown(dict(config)):
+        config = _without_sealed_unknowns(config)
+    return instance if config is instance.config else replace(instance, config=config)
+
+
+def decide_wanted(
+    instance: ResourceInstance,
+    kind: ResourceType,
+    prior: PriorResource | None,
+    observed: Observation | None,
+    key: bytes,
+    claims: Claims,
+) -> Decision:
+    """Return what happens to a resource that is wanted and changes something (no check).
+
+    Args:
+        instance: what is wanted, as `effective` made it.
+        prior: what is recorded of it, if anything.
+        observed: what is really there; None when nobody looked.
+        key: the workspace's key for sensitive values.
+    """
+    config = instance.config
+    if prior is None:
+        specs = tuple(kind.actions("create", config, None))
+        risk = _risks(kind, "create", config, None, observed, specs)
+        return Decision(_change(instance, kind, "create", config, None, "new", risk), specs)
+
+    recorded = with_known_secrets(prior.config, config, key)
+    forces = kind.replaces(recorded, config) - set(instance.ignore_changes)
+    differences = diff_config(prior.config, config, key, ignore=instance.ignore_changes, forces=forces)
+    replaced = any(change.forces_replacement for change in differences)
+    # What is observed is the recorded thing; one that is replaced does not have to be put back first.
+    drift = None if replaced else _drift(instance, kind, recorded, observed)
+
+    reasons = [_AGAIN[prior.status]] if prior.status in _AGAIN else []
+    if drift is not None:
+        reasons.append("gone" if drift.gone else f"changed outside: {', '.join(p for p, _, _ in drift.attributes)}")
+    again = bool(reasons)
+    if differences:
+        reasons.append(_named(differences))
+    change_kind: ChangeKind
+    if replaced:
+        change_kind = "replace"
+    elif drift is not None and drift.gone:
+        change_kind = "create"
+    else:
+        change_kind = "update" if again or differences else "noop"
+    if change_kind == "noop":
+        return Decision(_change(instance, kind, "noop", config, prior.config, "", ()))
+
+    specs = tuple(kind.actions(change_kind, config, None if again and not replaced else recorded))
+    if replaced and claims.taken_over(instance.address, instance.type, claims_of(kind, prior.config)):
+        specs = tuple(s for s in specs if not s.name.startswith("remove_"))
+    risk = _risks(kind, change_kind, config, recorded, observed, specs)
+    change = _change(
+        instance, kind, change_kind, config, prior.config, "; ".join(reasons), risk, attributes=tuple(differences)
+    )
+    return Decision(change, specs, drift)
+
+
+def decide_check(
+    instance: ResourceInstance, kind: ResourceType, prior: PriorResource | None, key: bytes, because: str
+) -> Decision:
+    """Return whether a check is due: new, changed, not passed last time, or behind something that changes (*because*)."""
+    config = instance.config
+    differences: list[AttributeChange] = []
+    if prior is None:
+        reason = "new"
+    else:
+        differences = diff_config(prior.config, config, key, ignore=instance.ignore_changes)
+        reason = _AGAIN.get(prior.status, "") or (_named(differences) if differences else "")
+    reason = reason or (f"{because} changes" if because else "")
+    before = None if prior is None else prior.config
+    if not reason:
+        return Decision(_change(instance, kind, "noop", config, before, "", ()))
+    specs = tuple(kind.actions("verify", config, None))
+    risk = _risks(kind, "verify", config, before, None, specs)
+    change = _change(instance, kind, "verify", config, before, reason, risk, attributes=tuple(differences))
+    return Decision(change, specs)
+
+
+def decide_unwanted(
+    address: str,
+    kind: ResourceType,
+    prior: PriorResource,
+    observed: Observation | None,
+    claims: Claims,
+    reason: str,
+) -> Decision:
+    """Return what happens to a recorded resource that is wanted no more: it is removed, or forgotten if nothing is left.
+
+    Args:
+        reason: why it is wanted no more.
+    """
+    owner = claims.taken_over(address, prior.type, claims_of(kind, prior.config))
+    specs: tuple[ActionSpec, ...] = ()
+    if owner:
+        reason = f"{owner} has it now"
+    elif observed is not None and observed.exists is False:
+        reason = f"{reason}; it is gone already"
+    else:
+        specs = tuple(kind.actions("delete", None, prior.config))
+    change_kind: ChangeKind = "delete" if specs else "forget"
+    change = ResourceChange(
+        address=address,
+        type=prior.type,
+        kind=change_kind,
+        describe=kind.describe(prior.config),
+        declared_in=prior.declared_in,
+        dependencies=prior.dependencies,
+        before=prior.config,
+        reason=reason,
+        risk=_risks(kind, change_kind, None, prior.config, observed, specs),
+    )
+    return Decision(change, specs)
+
+
+def _change(
+    instance: ResourceInstance,
+    kind: ResourceType,
+    change_kind: ChangeKind,
+    config: Mapping[str, Any],
+    before: Mapping[str, Any] | None,
+    reason: str,
+    risk: tuple[str, ...],
+    *,
+    attributes: tuple[AttributeChange, ...] = (),
+) -> ResourceChange:
+    return ResourceChange(
+        address=instance.address,
+        type=instance.type,
+        kind=change_kind,
+        describe=kind.describe(config),
+        declared_in=instance.declared_in,
+        dependencies=tuple(sorted(set(instance.dependencies))),
+        attributes=attributes,
+        before=before,
+        after=config,
+        reason=reason,
+        risk=risk,
+    )
+
+
+def _without_sealed_unknowns(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Return *config* with each sensitive value that is not known yet as unknown: it has no digest to record."""
+    out = dict(config)
+    stack: list[Any] = [out]
+    while stack:
+        node = stack.pop()
+        for name, value in list(node.items() if isinstance(node, dict) else enumerate(node)):
+            if isinstance(value, Sensitive) and contains_unknown(value.value):
+                node[name] = Unknown("a sensitive value that is known only after apply")
+            elif isinstance(value, dict):
+                node[name] = dict(value)
+                stack.append(node[name])
+            elif isinstance(value, (list, tuple)):
+                node[name] = list(value)
+                stack.append(node[name])
+    return out
+
+
+def _holds_digest(value: Any) -> bool:
+    stack = [value]
+    while stack:
+        item = stack.pop()
+        if isinstance(item, dict):
+            if set(item) == {"$sensitive"}:
+                return True
+            stack.extend(item.values())
+        elif isinstance(item, (list, tuple)):
+            stack.extend(item)
+    return False
+
+
+def _drift(
+    instance: ResourceInstance, kind: ResourceType, recorded: Mapping[str, Any], observed: Observation | None
+) -> Drift | None:
+    if observed is None:
+        return None
+    gone = observed.exists is False
+    found = kind.drift(recorded, observed)
+    attributes = tuple(
+        (name, *found[name]) for name in sorted(found) if gone or name.split(".", 1)[0] not in instance.ignore_changes
+    )
+    return Drift(instance.address, attributes, observed.detail, gone) if attributes or gone else None
+
+
+def _risks(
+    kind: ResourceType,
+    change_kind: ChangeKind,
+    config: Mapping[str, Any] | None,
+    recorded: Mapping[str, Any] | None,
+    observed: Observation | None,
+    specs: Sequence[ActionSpec],
+) -> tuple[str, ...]:
+    if not specs:
+        return ()
+    own = set(kind.risks(change_kind, config, recorded, observed))
+    return tuple(sorted(own.union(*(spec.risk for spec in specs))))
+
+
+def _named(differences: Sequence[AttributeChange]) -> str:
+    names = sorted({change.path.partition(".")[0].partition("[")[0] for change in differences})
+    if len(names) > 3:
+        return f"{', '.join(names[:3])} and {len(names) - 3} more changed"
+    return f"{', '.join(names)} changed"

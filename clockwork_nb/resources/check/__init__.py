@@ -1,0 +1,77 @@
+"""``check`` (also ``verification``): something that must hold; it changes nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from clockwork_nb.ports import Action, ActionSpec, ChangeKind, CompiledStep, Observation, ObserveContext
+from clockwork_nb.resources.check import templates
+
+__all__ = ["TYPE", "CheckType"]
+
+
+class CheckType:
+    """An assertion about the world: an HTTP answer, an open port, a file."""
+
+    name = "check"
+    aliases: tuple[str, ...] = ("verification",)
+    summary = "something that must hold"
+    verifies = True
+
+    def model(self) -> type[Any]:
+        """Return `CheckConfig`."""
+        from clockwork_nb.resources.check.config import CheckConfig
+
+        return CheckConfig
+
+    def exports(self, config: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Return the config."""
+        return dict(config)
+
+    def export_names(self) -> frozenset[str]:
+        """Return nothing: there are no computed attributes."""
+        return frozenset()
+
+    def replaces(self, before: Mapping[str, Any], after: Mapping[str, Any]) -> frozenset[str]:
+        """Return nothing: there is nothing to replace."""
+        return frozenset()
+
+    def drift(self, config: Mapping[str, Any], observed: Observation) -> Mapping[str, tuple[Any, Any]]:
+        """Return nothing: a check leaves nothing behind."""
+        return {}
+
+    def actions(
+        self, change: ChangeKind, config: Mapping[str, Any] | None, recorded: Mapping[str, Any] | None
+    ) -> Sequence[ActionSpec]:
+        """Return ``verify_http``, ``verify_tcp`` or ``verify_file``; nothing for a delete."""
+        return templates.actions(change, config)
+
+    def risks(
+        self,
+        change: ChangeKind,
+        config: Mapping[str, Any] | None,
+        recorded: Mapping[str, Any] | None,
+        observed: Observation | None,
+    ) -> Sequence[str]:
+        """Return nothing: a check changes nothing."""
+        return ()
+
+    def describe(self, config: Mapping[str, Any]) -> str:
+        """Return what is checked."""
+        return templates.describe(config)
+
+    def compile(self, action: Action) -> CompiledStep:
+        """Return the script of the check."""
+        from clockwork_nb.resources.probes import compile_probe
+
+        return compile_probe(action)
+
+    def observe(
+        self, config: Mapping[str, Any], recorded: Mapping[str, Any] | None, context: ObserveContext
+    ) -> Observation:
+        """Return that there is nothing to look at: a check is run, not observed."""
+        return Observation(None, detail="checked when it runs")
+
+
+TYPE = CheckType()
