@@ -1,0 +1,246 @@
+"""What a job's events add up to: plain values, and their form in a snapshot.
+
+`clockwork_nb.jobs.state` holds the rules that build them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field, fields, replace
+from typing import Any, Final
+
+from clockwork_nb.errors import InvalidInputError
+from clockwork_nb.jobs.budget import Counters
+
+__all__ = ["TERMINAL", "Checkpoint", "Decision", "JobState", "Lease", "SectionState", "StepState"]
+
+TERMINAL: Final = frozenset({"completed", "canceled"})
+
+
+@dataclass(slots=True)
+class StepState:
+    """One step of an open section.
+
+    ``status`` is ``started``, ``completed``, ``failed``, ``interrupted``, ``skipped`` or ``compensated``; ``attempts``
+    counts the starts. ``entry`` is the resource's new state entry as canonical JSON text, ``entry_blob`` its digest
+    when it was too large for the event.
+    """
+
+    status: str
+    index: int
+    attempts: int = 0
+    idempotent: bool = False
+    entry: str = ""
+    entry_blob: str = ""
+
+
+@dataclass(slots=True)
+class SectionState:
+    """One apply, destroy or verify of the job.
+
+    ``steps`` is emptied when the section closes: then ``done``, ``failed`` and ``skipped`` tell the rest, and a job of
+    many sections stays small. ``approval`` is the id of the approval that was used.
+    """
+
+    number: int
+    verb: str
+    cell: str
+    call: int
+    inputs: str
+    outcome: str = ""
+    plan: str = ""
+    configuration: str = ""
+    bundle: str = ""
+    policy: str = ""
+    lineage: str = ""
+    serial: int = 0
+    changes: int = 0
+    state_before: str = ""
+    state_after: str = ""
+    approval: str = ""
+    done: int = 0
+    failed: int = 0
+    skipped: int = 0
+    steps: dict[str, StepState] = field(default_factory=dict)
+
+    @property
+    def open(self) -> bool:
+        """Whether the section is still being worked on."""
+        return not self.outcome
+
+
+@dataclass(slots=True)
+class Decision:
+    """One question put to a person (or to a rule standing in for one), and the answer.
+
+    ``status`` is ``open``, ``granted``, ``denied`` or ``superseded`` (the plan it was about is not the plan any more).
+    ``expires_at`` belongs to the grant once there is one. Times are in the event form and compare as text.
+    """
+
+    approval_id: str
+    checkpoint_seq: int
+    section: int
+    binds: dict[str, Any]
+    status: str = "open"
+    by: str = ""
+    via: str = ""
+    reason: str = ""
+    granted_at: str = ""
+    expires_at: str = ""
+    max_uses: int = 0
+    uses: int = 0
+
+
+@dataclass(slots=True)
+class Checkpoint:
+    """The latest checkpoint of its kind, or a decision that is still asked for."""
+
+    seq: int
+    kind: str
+    summary: str
+    reason_codes: list[str]
+    created_at: str
+
+
+@dataclass(slots=True)
+class Lease:
+    """Who runs the job, by the last ``lease.taken``; None in the state when it was released."""
+
+    runner_id: str
+    host_id: str
+    ttl_ms: int
+    tool_version: str
+
+
+@dataclass(slots=True)
+class JobState:
+    """The fold of a job's events up to ``seq``.
+
+    ``stop`` is ``"cancel"`` or ``"pause"`` while somebody asked for it and the job has not moved there yet; a resume
+    answers a pause, nothing but the end answers a cancel.
+    ``limits`` are the budget limits in force (dimension → decimal text). ``cells`` maps a cell to its last status.
+    ``published`` maps an artifact's path to the digest of its content, empty when it has no blob.
+    """
+
+    job_id: str
+    lineage: str
+    genesis: str
+    seq: int = 0
+    hash: str = ""
+    epoch: int = 0
+    created_at: str = ""
+    updated_at: str = ""
+    name: str = ""
+    adapter: str = ""
+    objective: str = ""
+    spec: str = ""
+    status: str = ""
+    reason: str = ""
+    reason_codes: list[str] = field(default_factory=list)
+    stop: str = ""
+    env_rules: list[dict[str, str]] = field(default_factory=list)
+    env_hash: str = ""
+    limits: dict[str, str] = field(default_factory=dict)
+    counters: Counters = field(default_factory=Counters)
+    lease: Lease | None = None
+    tool_version: str = ""
+    tainted: bool = False
+    finished: bool = False
+    sections: dict[int, SectionState] = field(default_factory=dict)
+    decisions: dict[str, Decision] = field(default_factory=dict)
+    asked: dict[int, str] = field(default_factory=dict)
+    """``decision-needed`` checkpoints by seq → the approval id that asks there, empty before it does."""
+    checkpoints: dict[str, Checkpoint] = field(default_factory=dict)
+    """Kind → the latest checkpoint of that kind."""
+    cells: dict[str, str] = field(default_factory=dict)
+    published: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def open_decisions(self) -> list[Decision]:
+        """The decisions nobody has settled, oldest first."""
+        return [decision for decision in self.decisions.values() if decision.status == "open"]
+
+    @property
+    def open_sections(self) -> list[SectionState]:
+        """The sections not closed yet, in order."""
+        return [section for section in self.sections.values() if section.open]
+
+    @property
+    def final(self) -> bool:
+        """Whether the job is at its end and may not run again."""
+        return self.status in TERMINAL
+
+    def decision_for(self, section: int) -> Decision | None:
+        """Return the decision in force for the section's present plan, None when none was asked for."""
+        for decision in reversed(self.decisions.values()):
+            if decision.section == section and decision.status != "superseded":
+                return decision
+        return None
+
+    def copy(self) -> JobState:
+        """Return a state of its own: later events change only one of the two."""
+        out = replace(self)
+        out.reason_codes, out.env_rules = list(self.reason_codes), list(self.env_rules)
+        out.limits, out.cells, out.published = dict(self.limits), dict(self.cells), dict(self.published)
+        out.asked, out.checkpoints = dict(self.asked), dict(self.checkpoints)
+        out.decisions = {name: replace(decision) for name, decision in self.decisions.items()}
+        out.sections = {
+            number: replace(section, steps={name: replace(step) for name, step in section.steps.items()})
+            for number, section in self.sections.items()
+        }
+        return out
+
+    def to_document(self) -> dict[str, Any]:
+        """Return the JSON form kept in a snapshot; `from_document` reads it back to an equal state."""
+        out = {item.name: getattr(self, item.name) for item in fields(self)}
+        out["counters"] = self.counters.to_payload()
+        out["lease"] = None if self.lease is None else asdict(self.lease)
+        out["sections"] = [_section_document(section) for section in self.sections.values()]
+        out["decisions"] = [asdict(decision) for decision in self.decisions.values()]
+        out["asked"] = [[seq, approval_id] for seq, approval_id in self.asked.items()]
+        out["checkpoints"] = [asdict(checkpoint) for checkpoint in self.checkpoints.values()]
+        for name in ("cells", "published", "limits"):
+            out[name] = [list(pair) for pair in out[name].items()]
+        return out
+
+    @classmethod
+    def from_document(cls, document: Any) -> JobState:
+        """Return the state that `to_document` wrote.
+
+        Raises:
+            InvalidInputError: E_INVALID_INPUT_SCHEMA: it is not such a document.
+        """
+        try:
+            values = dict(document)
+            values["counters"] = Counters(**values["counters"])
+            values["lease"] = None if values["lease"] is None else Lease(**values["lease"])
+            sections = [_section_from(item) for item in values["sections"]]
+            values["sections"] = {section.number: section for section in sections}
+            decisions = [Decision(**item) for item in values["decisions"]]
+            values["decisions"] = {decision.approval_id: decision for decision in decisions}
+            checkpoints = [Checkpoint(**item) for item in values["checkpoints"]]
+            values["checkpoints"] = {checkpoint.kind: checkpoint for checkpoint in checkpoints}
+            values["asked"] = {int(seq): str(approval_id) for seq, approval_id in values["asked"]}
+            for name in ("cells", "published", "limits"):
+                values[name] = {str(key): str(value) for key, value in values[name]}
+            return cls(**values)
+        except (TypeError, ValueError, KeyError, AttributeError) as error:
+            raise InvalidInputError(f"not a job state: {error}") from error
+
+
+def _section_document(section: SectionState) -> dict[str, Any]:
+    out = {item.name: getattr(section, item.name) for item in fields(section)}
+    # One short list a step: ten thousand steps stay a few hundred kilobytes.
+    out["steps"] = [
+        [name, step.status, step.index, step.attempts, step.idempotent, step.entry, step.entry_blob]
+        for name, step in section.steps.items()
+    ]
+    return out
+
+
+def _section_from(document: dict[str, Any]) -> SectionState:
+    values = dict(document)
+    values["steps"] = {
+        str(name): StepState(status, index, attempts, idempotent, entry, blob)
+        for name, status, index, attempts, idempotent, entry, blob in values["steps"]
+    }
+    return SectionState(**values)

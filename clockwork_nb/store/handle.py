@@ -1,0 +1,388 @@
+"""The owner's handle on a job: thread-safe appends with group commit, the lease's heartbeat, and the caches.
+
+One thread a handle does everything that touches the log. It has no timer for grouping: when the disk is free it commits
+whatever has gathered meanwhile, so a slow disk makes larger groups by itself. And no Ctrl-C ever lands in the middle of
+a commit, because signals reach the main thread only.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import threading
+from typing import TYPE_CHECKING, Any, Final, Self
+
+from clockwork_nb.errors import ClockworkError, LeaseLostError, StateLockedError, StoreCorruptError, StoreIOError
+from clockwork_nb.fs import FileSystem
+from clockwork_nb.jobs.events import Event
+from clockwork_nb.ports import Draft
+from clockwork_nb.store.blobs import BlobStore
+from clockwork_nb.store.journal import Batch, Journal
+from clockwork_nb.store.lease import LeaseFile, read_lease, write_lease
+from clockwork_nb.store.lock import FileLock, hold
+from clockwork_nb.store.snapshot import due, write_runtime, write_snapshot
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from pathlib import Path
+    from types import TracebackType
+
+    from clockwork_nb.clock import Clock
+    from clockwork_nb.jobs.model import JobState
+
+__all__ = ["JobHandle"]
+
+_LOOK_S: Final = 0.25
+_SNAPSHOT_AFTER: Final = frozenset({"job.status", "job.finished", "lease.released", "section.closed"})
+
+
+class _Call:
+    """Something the writer thread does for another thread."""
+
+    def __init__(self, run: Callable[[], None]) -> None:
+        self._do = run
+        self.done = threading.Event()
+        self.error: ClockworkError | None = None
+
+    def answer(self) -> None:
+        """Do it and wake the asking thread."""
+        try:
+            self._do()
+        except ClockworkError as error:
+            self.error = error
+        self.done.set()
+
+    def refuse(self, error: ClockworkError | None) -> None:
+        """Wake the asking thread without having done it."""
+        if not self.done.is_set():
+            self.error = error
+            self.done.set()
+
+
+class JobHandle:
+    """The one owner of a job's log; a `clockwork_nb.ports.JobWriter`. Made by `clockwork_nb.store.files.JobStore`.
+
+    Usable as a context manager; leaving it releases the lease.
+    """
+
+    def __init__(
+        self,
+        journal: Journal,
+        lease: LeaseFile,
+        owner_lock: FileLock,
+        *,
+        fs: FileSystem,
+        clock: Clock,
+        tool_version: str,
+        heartbeat: bool = True,
+    ) -> None:
+        self.folder: Path = journal.folder
+        self.blobs = BlobStore(self.folder / "blobs", fs=fs)
+        self._journal = journal
+        self._lease = lease
+        self._owner_lock = owner_lock
+        self._fs = fs
+        self._clock = clock
+        self._version = tool_version
+        self._ttl_s = lease.ttl_ms / 1000
+        self._beat_every_s = self._ttl_s / 6 if heartbeat else None
+        self._work = threading.Condition()
+        self._batches: list[Batch] = []
+        self._calls: list[_Call] = []
+        self._looking = False
+        self._stopping = False
+        self._ended = False
+        self._closed = False
+        self._failed: ClockworkError | None = None
+        self._snapshot_seq = 0
+        self._last_beat = self._last_try = self._last_look = clock.boottime()
+        self._pid = os.getpid()
+        self._writer = threading.Thread(target=self._run, name=f"clockwork-log-{self.job_id}", daemon=True)
+        self._writer.start()
+
+    # --- what it is ---
+
+    @property
+    def job_id(self) -> str:
+        """The job's id."""
+        return self._lease.job_id
+
+    @property
+    def epoch(self) -> int:
+        """The fencing token of this lease."""
+        return self._lease.epoch
+
+    @property
+    def runner_id(self) -> str:
+        """The id under which this process runs the job."""
+        return self._lease.holder.runner_id
+
+    @property
+    def genesis(self) -> Mapping[str, Any]:
+        """The job's header, ``job.json``."""
+        return self._journal.genesis
+
+    @property
+    def state(self) -> JobState:
+        """What the durable events add up to; a copy of your own."""
+        copies: list[JobState] = []
+        self._call(lambda: copies.append(self._journal.state.copy()))
+        return copies[0]
+
+    # --- JobWriter ---
+
+    def append(self, drafts: Sequence[Draft]) -> list[Event]:
+        """Make *drafts* durable as one unit and return them as written. Thread-safe.
+
+        Raises:
+            LeaseLostError: E_LEASE_LOST: somebody else owns the job now.
+            InvalidInputError: E_INVALID_INPUT_SCHEMA: a payload does not fit its type; nothing of the batch was written.
+            InvalidTransitionError: E_INVALID_STATE_TRANSITION: an event cannot follow the ones before; nothing written.
+            JobLimitError: E_JOB_LIMIT; nothing written.
+            StoreFullError, StoreIOError: not durable; this handle refuses everything from now on.
+        """
+        if not drafts:
+            return []
+        batch = Batch(tuple(drafts), self.epoch)
+        with self._work:
+            self._check_writer()
+            self._batches.append(batch)
+            self._work.notify()
+        batch.done.wait()
+        if batch.error is not None:
+            raise batch.error
+        return batch.events
+
+    def put_blob(self, data: bytes) -> str:
+        """Make *data* durable under its SHA-256 and return that (64 hex). Thread-safe.
+
+        Raises:
+            StoreFullError, StoreIOError: this handle refuses everything from now on.
+        """
+        self._check_usable()
+        try:
+            return self.blobs.put(data)
+        except StoreIOError as error:
+            self._poison(error)
+            raise
+
+    def get_blob(self, sha256: str) -> bytes:
+        """Return the bytes named *sha256*.
+
+        Raises:
+            StoreCorruptError: E_STORE_CORRUPT: missing, or the content does not have that digest.
+        """
+        return self.blobs.get(sha256)
+
+    def events(self) -> list[Event]:
+        """Return every event so far, control events of other processes included."""
+        return self.events_after(0)
+
+    def events_after(self, seq: int) -> list[Event]:
+        """Return the durable events with a larger seq than *seq*."""
+        if self._failed is None and self._journal.longer():
+            self._call(self._look)
+        return self._journal.events[seq:]
+
+    def stop_requested(self) -> str:
+        """Return ``"cancel"``, ``"pause"``, ``"lost"`` when the run must stop, else ``""``. Cheap; looks every 250 ms."""
+        now = self._clock.boottime()
+        if self._failed is None and now - self._last_look >= _LOOK_S:
+            self._last_look = now
+            if self._journal.longer():
+                self._request_look()
+        if self._failed is None and now - self._last_beat > self._ttl_s / 2:
+            # The machine slept, or the disk hangs. Only a beat that goes through proves that the job is still ours.
+            with contextlib.suppress(StoreIOError):
+                self._call(self._beat, wait_s=self._ttl_s / 2)
+            if self._clock.boottime() - self._last_beat > self._ttl_s / 2:
+                says = f"the lease of job {self.job_id} could not be renewed for {self._ttl_s / 2:g} s"
+                self._poison(LeaseLostError(says))
+        return "lost" if self._failed is not None else self._journal.state.stop
+
+    # --- the end ---
+
+    def close(self, outcome: str = "released") -> None:
+        """Release the lease with *outcome*, write the final caches and give everything back. Calling it again is harmless.
+
+        Raises:
+            StoreFullError, StoreIOError: the release could not be written; the job can be taken over all the same.
+        """
+        if self._closed:
+            return
+        self._closed = True
+        try:
+            if self._failed is None:
+                with contextlib.suppress(LeaseLostError):
+                    self.append([Draft("lease.released", {"runner_id": self.runner_id, "outcome": outcome})])
+                    self._call(self._free_lease)
+            elif isinstance(self._failed, StoreIOError):
+                # The log is not touched any more, but others need not wait for this process to end.
+                with contextlib.suppress(ClockworkError):
+                    self._call(self._free_lease)
+        finally:
+            self._poison(StoreIOError(f"the handle on job {self.job_id} is closed"))
+            with self._work:
+                self._stopping = True
+                self._work.notify()
+            self._writer.join()
+            self._journal.close()
+            self._owner_lock.release()
+
+    def __enter__(self) -> Self:
+        """Return the handle itself."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Release the lease."""
+        if kind is None:
+            self.close()
+            return
+        with contextlib.suppress(ClockworkError):  # the first error is the one to see
+            self.close("failed")
+
+    # --- asking the writer thread ---
+
+    def _check_writer(self) -> None:
+        if os.getpid() != self._pid:
+            raise LeaseLostError(f"job {self.job_id} belongs to process {self._pid}, which this one was forked from")
+        if self._ended:
+            self._check_usable()
+            raise StoreIOError(f"the writer of job {self.job_id} has ended")
+
+    def _call(self, run: Callable[[], None], *, wait_s: float | None = None) -> None:
+        call = _Call(run)
+        with self._work:
+            self._check_writer()
+            self._calls.append(call)
+            self._work.notify()
+        if call.done.wait(wait_s) and call.error is not None:
+            raise call.error
+
+    def _request_look(self) -> None:
+        with self._work:
+            if not self._looking and not self._ended:
+                self._looking = True
+                self._work.notify()
+
+    # --- the writer thread ---
+
+    def _run(self) -> None:
+        try:
+            while self._serve():
+                pass
+        finally:  # whatever happened, nobody may wait for ever
+            with self._work:
+                self._ended = True
+                self._poison(StoreIOError(f"the writer of job {self.job_id} has ended"))
+                batches, calls = self._batches, self._calls
+            self._settle(batches, self._failed)
+            for call in calls:
+                call.refuse(self._failed)
+
+    def _serve(self) -> bool:
+        with self._work:
+            self._work.wait_for(
+                lambda: self._batches or self._calls or self._looking or self._stopping, timeout=self._until_beat()
+            )
+            batches, calls, looking = tuple(self._batches), tuple(self._calls), self._looking
+            self._looking = False
+            if self._stopping and not batches and not calls:
+                return False
+        if batches:
+            self._commit(batches)
+        if looking:
+            with contextlib.suppress(ClockworkError):  # remembered; the run is told to stop
+                self._look()
+        for call in calls:
+            call.answer()
+        with self._work:
+            # They stay in the lists until they are answered, so that an unexpected end answers them too.
+            self._batches = self._batches[len(batches) :]
+            self._calls = self._calls[len(calls) :]
+        if self._until_beat() == 0:
+            self._beat()
+        return True
+
+    def _until_beat(self) -> float | None:
+        if self._beat_every_s is None or self._failed is not None:
+            return None
+        return max(0.0, self._last_try + self._beat_every_s - self._clock.boottime())
+
+    def _commit(self, batches: Sequence[Batch]) -> None:
+        error: ClockworkError | None = None
+        try:
+            with self._fenced():
+                self._journal.refresh()
+                self._journal.commit(batches)
+                self._settle(batches, None)
+                self._cache(batches)
+        except ClockworkError as failure:
+            error = failure
+        self._settle(batches, error)
+
+    def _settle(self, batches: Sequence[Batch], error: ClockworkError | None) -> None:
+        for batch in batches:
+            if not batch.done.is_set():
+                if batch.error is None and not batch.events:
+                    batch.error = error
+                batch.done.set()
+
+    @contextlib.contextmanager
+    def _fenced(self, *, wait_s: float = 10.0) -> Iterator[LeaseFile]:
+        self._check_usable()
+        with self._unchecked(wait_s=wait_s) as lease:
+            yield lease
+
+    @contextlib.contextmanager
+    def _unchecked(self, *, wait_s: float) -> Iterator[LeaseFile]:
+        # The append lock, and the proof that no other epoch has begun.
+        try:
+            with hold(self.folder / "append.lock", fs=self._fs, wait_s=wait_s):
+                lease = read_lease(self.folder / "lease.json", fs=self._fs)
+                if lease.epoch != self.epoch or lease.holder.runner_id != self.runner_id:
+                    raise LeaseLostError(
+                        f"job {self.job_id} was taken over by {lease.holder} (epoch {lease.epoch}, ours was {self.epoch})",
+                        hint="Nothing more is written from here; look at the job with: clockwork job show",
+                        details={"job_id": self.job_id, "epoch": lease.epoch, "ours": self.epoch},
+                    )
+                yield lease
+        except (LeaseLostError, StoreIOError, StoreCorruptError) as error:
+            self._poison(error)
+            raise
+
+    def _poison(self, error: ClockworkError) -> None:
+        if self._failed is None:
+            self._failed = error
+
+    def _check_usable(self) -> None:
+        failed = self._failed
+        if failed is not None:
+            raise type(failed)(failed.message, hint=failed.hint, details=failed.details) from failed
+
+    def _look(self) -> None:
+        with self._fenced():
+            self._journal.refresh()
+
+    def _beat(self) -> None:
+        self._last_try = self._clock.boottime()
+        # Failing to beat once is no error: after half a ttl without a beat the run is told that the job is lost.
+        with contextlib.suppress(LeaseLostError, StoreIOError, StoreCorruptError, StateLockedError):
+            with self._fenced(wait_s=1.0) as lease:
+                write_lease(self.folder / "lease.json", lease.beaten(self._journal.watermark), fs=self._fs)
+            self._owner_lock.try_acquire()  # not held yet when the job was taken from a process that still lives
+            self._last_beat = self._clock.boottime()
+
+    def _free_lease(self) -> None:
+        with self._unchecked(wait_s=10.0) as lease:
+            write_lease(self.folder / "lease.json", lease.freed(self._journal.watermark), fs=self._fs)
+
+    def _cache(self, batches: Sequence[Batch]) -> None:
+        state, offset = self._journal.state, self._journal.offset
+        telling = any(event.type in _SNAPSHOT_AFTER for batch in batches for event in batch.events)
+        if telling or due(state.seq, self._snapshot_seq):
+            write_snapshot(self.folder / "snapshot.json", state, offset, version=self._version, fs=self._fs)
+            write_runtime(self.folder / "runtime_config.json", state, offset, fs=self._fs)
+            self._snapshot_seq = state.seq
