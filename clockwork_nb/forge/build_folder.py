@@ -1,0 +1,141 @@
+"""Reading and writing below one folder without ever following a link, whatever somebody planted there."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+
+from clockwork_nb.errors import BundlePathError
+from clockwork_nb.fs import make_dirs, raise_storage_error
+
+__all__ = ["MAX_READ", "BuildFolder"]
+
+MAX_READ = 64 << 20
+"""The largest file that is read back, in bytes: the limit of a whole bundle."""
+
+_DIR = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+# O_NONBLOCK: opening a planted FIFO must not wait for a writer.
+_READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+_LINK = {errno.ELOOP, errno.ENOTDIR, errno.EMLINK}
+
+
+class BuildFolder:
+    """Plain files below *root*, named by relative paths with ``/``; the root is made when something is first written.
+
+    Each component is opened by itself and none may be a link; a file must be a regular one with a single name.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    @contextlib.contextmanager
+    def _parent(self, path: str, *, make: bool) -> Iterator[tuple[int, str]]:
+        if make:
+            make_dirs(self.root)
+        *folders, name = path.split("/")
+        handle = os.open(self.root, _DIR)
+        try:
+            for folder in folders:
+                if make:
+                    with contextlib.suppress(FileExistsError):
+                        os.mkdir(folder, 0o755, dir_fd=handle)
+                deeper = os.open(folder, _DIR, dir_fd=handle)
+                os.close(handle)
+                handle = deeper
+            yield handle, name
+        finally:
+            os.close(handle)
+
+    def read(self, path: str) -> bytes | None:
+        """Return the file's bytes; None when there is no such file.
+
+        Raises:
+            BundlePathError: E_BUNDLE_PATH, a link, a second name, a device or a folder is in the way.
+        """
+        try:
+            with self._parent(path, make=False) as (parent, name):
+                handle = os.open(name, _READ, dir_fd=parent)
+                try:
+                    return self._read_open(handle, path)
+                finally:
+                    os.close(handle)
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            self._refuse(error, path, "reading")
+            raise
+
+    def _read_open(self, handle: int, path: str) -> bytes:
+        found = os.fstat(handle)
+        if not stat.S_ISREG(found.st_mode) or found.st_nlink != 1:
+            raise self._planted(path)
+        if found.st_size > MAX_READ:
+            raise BundlePathError(f"{self.root / path} is larger than any artifact may be")
+        chunks = []
+        while chunk := os.read(handle, 1 << 20):
+            chunks.append(chunk)
+        return b"".join(chunks)
+
+    def write(self, path: str, data: bytes, mode: int, *, durable: bool = True) -> None:
+        """Make *data* the content of *path*: the old bytes or the new ones, never a mixture.
+
+        Raises:
+            BundlePathError: E_BUNDLE_PATH, a link or a folder is in the way.
+            StoreIOError, StoreFullError: the disk failed.
+        """
+        temporary = f".{os.urandom(8).hex()}.tmp"
+        try:
+            with self._parent(path, make=True) as (parent, name):
+                flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+                handle = os.open(temporary, flags, 0o600, dir_fd=parent)
+                try:
+                    try:
+                        os.fchmod(handle, mode)
+                        rest = memoryview(data)
+                        while rest:
+                            rest = rest[os.write(handle, rest) :]
+                        if durable:
+                            os.fdatasync(handle)
+                    finally:
+                        os.close(handle)
+                    os.rename(temporary, name, src_dir_fd=parent, dst_dir_fd=parent)
+                except OSError:
+                    with contextlib.suppress(OSError):
+                        os.unlink(temporary, dir_fd=parent)
+                    raise
+        except OSError as error:
+            self._refuse(error, path, "writing")
+            raise
+
+    def remove(self, path: str) -> None:
+        """Remove the file and the folders it leaves empty; nothing when there is no such file."""
+        try:
+            with self._parent(path, make=False) as (parent, name):
+                os.unlink(name, dir_fd=parent)
+            folder = path
+            while "/" in folder:
+                folder = folder.rpartition("/")[0]
+                with self._parent(folder, make=False) as (parent, name):
+                    os.rmdir(name, dir_fd=parent)
+        except FileNotFoundError:
+            return
+        except OSError as error:
+            if error.errno not in {errno.ENOTEMPTY, errno.EEXIST}:
+                self._refuse(error, path, "removing")
+                raise
+
+    def _planted(self, path: str) -> BundlePathError:
+        return BundlePathError(
+            f"{self.root / path} is not a plain file of ours",
+            hint="A link, a folder or a device is in its place. Look at it, remove it, and build again.",
+            details={"path": path},
+        )
+
+    def _refuse(self, error: OSError, path: str, doing: str) -> None:
+        if error.errno in _LINK or isinstance(error, IsADirectoryError):
+            raise self._planted(path) from error
+        raise_storage_error(error, self.root / path, doing)

@@ -1,0 +1,77 @@
+"""The facts of this machine that a plan may depend on."""
+
+from __future__ import annotations
+
+import os
+import platform
+import re
+import subprocess
+from functools import lru_cache
+from pathlib import Path
+
+from clockwork_nb.forge.confinement import probe
+from clockwork_nb.forge.runtimes import FIXED_PATH, RUNTIMES, find_runtime
+from clockwork_nb.intake.desired import EnvFacts
+
+__all__ = ["collect_facts", "runtime_version"]
+
+_VERSION = re.compile(r"\d+(?:\.\d+)+")
+_TIMEOUT_S = 5
+
+
+@lru_cache(maxsize=1)
+def collect_facts() -> EnvFacts:
+    """Return this machine's facts, collected once a process.
+
+    ``engine`` is always ``process``: services run as supervised processes, also where a container engine is installed.
+    """
+    found = {name: path for name in RUNTIMES if (path := find_runtime(name))}
+    return EnvFacts(
+        os=platform.system().lower(),
+        arch=platform.machine(),
+        confinement=probe().tier,
+        engine="process",
+        runtimes={name: runtime_version(name, path) for name, path in found.items()},
+    )
+
+
+def runtime_version(name: str, path: str) -> str:
+    """Return the version text of the runtime at *path*, ``unknown`` when it does not tell.
+
+    Where a file name or a file tells, nothing is started: ``sh`` is the shell behind the link (``dash``), a system
+    Python is ``python3.11``, Go keeps a ``VERSION`` file.
+    """
+    real = os.path.realpath(path)
+    base = os.path.basename(real)
+    if name == "sh" and base != "bash":
+        return base
+    if name == "python3" and re.fullmatch(r"python3\.\d+", base):
+        return base.removeprefix("python")
+    if name == "go":
+        return _go_version(Path(real))
+    return _asked(real)
+
+
+def _go_version(real: Path) -> str:
+    try:
+        first = (real.parent.parent / "VERSION").read_text(encoding="utf-8").split("\n", 1)[0]
+    except (OSError, UnicodeDecodeError):
+        return _asked(str(real), "version")
+    return first.strip().removeprefix("go") or "unknown"
+
+
+def _asked(path: str, *words: str) -> str:
+    try:
+        done = subprocess.run(
+            [path, *(words or ("--version",))],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            timeout=_TIMEOUT_S,
+            env={"PATH": FIXED_PATH, "LC_ALL": "C", "DENO_NO_UPDATE_CHECK": "1"},
+            cwd="/",
+            check=False,
+        )
+    except (OSError, subprocess.SubprocessError):
+        return "unknown"
+    found = _VERSION.search(done.stdout[:4096].decode("utf-8", "replace"))
+    return found.group() if found else "unknown"

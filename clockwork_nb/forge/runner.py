@@ -1,0 +1,525 @@
+"""Run a section: every step of an approved bundle, in the order its needs allow, each journaled before and after.
+
+At most once: a step's ``step.started`` is durable before anything of it runs, its result is written in one append when
+it has ended. What a crash leaves is in the log.
+"""
+
+from __future__ import annotations
+
+import shlex
+import threading
+import time
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, Final
+
+from clockwork_nb.canonical import canonical_json, digest, sha256_hex
+from clockwork_nb.errors import (
+    AcceptTestError,
+    AdapterFailedError,
+    ArtifactChangedError,
+    ClockworkError,
+    InterruptedByUserError,
+    LeaseLostError,
+    PlanStaleError,
+    StepInterruptedError,
+    StepTimeoutError,
+)
+from clockwork_nb.forge.artifacts import verify_files
+from clockwork_nb.forge.bundle import Bundle, BundleStep
+from clockwork_nb.forge.confinement import Confinement
+from clockwork_nb.forge.fold import CHANGING, SectionFold, StateImage, new_state, recorded, step_entry
+from clockwork_nb.forge.history import SectionHistory
+from clockwork_nb.forge.logs import LogFolder, StepLog, StreamLog
+from clockwork_nb.forge.postcondition import look_after
+from clockwork_nb.forge.state import StateFile, StateWriter, roll_forward
+from clockwork_nb.forge.step import NOTE_CHARS, StepExecutor, StepOutcome, Workbench
+from clockwork_nb.forge.walk import Skip, WalkResult, walk
+from clockwork_nb.ids import new_ulid
+from clockwork_nb.jobs.fields import clip
+from clockwork_nb.ports import Artifact, Draft, JobWriter, ObserveContext, Progress, Registry
+from clockwork_nb.secrets import Redactor
+
+__all__ = ["RunContext", "SectionResult", "run_section"]
+
+_ENTRY_BYTES: Final = 16 * 1024
+_TAIL_BYTES: Final = 4096
+_POLL_S: Final = 0.1
+
+
+@dataclass(frozen=True, slots=True)
+class RunContext:
+    """Where and with what a section runs.
+
+    * ``root``, ``workspace``: the project root, and the workspace's own folder with state, build and logs.
+    * ``configs``: address → configuration with its real values, for looking at the result; an address that is missing
+      is looked at with what the plan says, sensitive values left out.
+    * ``forbidden``: what no step may touch besides the workspace: the job store, the notebook.
+    * ``timeout_override``: seconds; shortens the limit of every step.
+    * ``cancel``: set from outside to stop; it is also set when the job is cancelled, paused or lost.
+    """
+
+    root: Path
+    workspace: Path
+    launcher: StepExecutor
+    confinement: Confinement
+    types: Registry
+    redactor: Redactor = field(default_factory=Redactor)
+    parallelism: int = 8
+    timeout_override: int | None = None
+    configs: Mapping[str, Mapping[str, Any]] = field(default_factory=dict, repr=False)
+    forbidden: tuple[Path, ...] = ()
+    cancel: threading.Event = field(default_factory=threading.Event)
+
+
+@dataclass(frozen=True, slots=True)
+class SectionResult:
+    """How a section went. All ids, in the order it happened; ``done`` leaves out what was done before.
+
+    ``interrupted`` steps were running when the run was stopped; ``waiting`` were not started. ``stopped`` is ``""``, or
+    why the run ended early: ``cancel``, ``pause``, ``lost``, ``interrupt``. ``state`` is the state's document, None
+    when this section does not touch it and there is none. ``error`` is None when every step is done.
+    """
+
+    done: tuple[str, ...]
+    failed: tuple[str, ...]
+    skipped: tuple[str, ...]
+    interrupted: tuple[str, ...]
+    waiting: tuple[str, ...]
+    stopped: str
+    state: Mapping[str, Any] | None
+    error: ClockworkError | None = None
+
+
+def run_section(
+    plan_document: Mapping[str, Any],
+    bundle: Bundle,
+    *,
+    writer: JobWriter,
+    section: int,
+    approval_id: str,
+    done: Collection[str],
+    attempts: Mapping[str, int],
+    context: RunContext,
+    on_event: Progress | None = None,
+) -> SectionResult:
+    """Run every step of *bundle* that is not done yet and return how it went. Blocking.
+
+    The caller holds the workspace's lock, has decided about interrupted steps, and has checked the approval. The state
+    file is marked as being changed by this section before the first step, kept up during the run, and complete at the
+    end. Ctrl-C stops the running steps and is reported as ``stopped="interrupt"``.
+
+    Args:
+        section: its number in the job.
+        approval_id: what is used up with the first step; empty for a section that needs none.
+        done: ids of steps that are completed already; they are passed over silently.
+        attempts: how often each step was started before.
+        on_event: told each event once it is durable, from several threads but one call at a time.
+
+    Raises:
+        ArtifactChangedError: a script or an interpreter is not what was approved. Steps that run are finished first.
+        PlanStaleError: the state is not the one the plan was made from.
+        UnsafeOperationError: a step wants to write where none may; nothing was run.
+        LeaseLostError, StoreIOError: nothing more can be recorded; running steps were stopped.
+        StepInterruptedError: the launcher died; which step that hit is recorded.
+    """
+    run = _Section(plan_document, bundle, writer, section, approval_id, context, on_event or (lambda event: None))
+    return run.run(set(done), attempts)
+
+
+class _Section:
+    """One run of one section: the journal, the state and the walk around `Workbench`."""
+
+    def __init__(
+        self,
+        plan: Mapping[str, Any],
+        bundle: Bundle,
+        writer: JobWriter,
+        section: int,
+        approval_id: str,
+        context: RunContext,
+        on_event: Progress,
+    ) -> None:
+        self.plan, self.bundle, self.writer = plan, bundle, writer
+        self.section, self.approval_id, self.context, self.on_event = section, approval_id, context, on_event
+        self.plan_digest = digest(dict(plan))
+        self.steps: dict[str, BundleStep] = {s.id: s for s in bundle.steps}
+        self.index = {s.id: i for i, s in enumerate(bundle.steps, 1)}
+        self.actions: dict[str, Mapping[str, Any]] = {a["id"]: a for a in plan["actions"]["steps"]}
+        self.last_of = {a["address"]: a["id"] for a in plan["actions"]["steps"]}
+        self.fold = SectionFold(plan, job=writer.job_id, section=section)
+        self.logs = LogFolder(context.workspace / "logs" / writer.job_id)
+        self.attempts: dict[str, int] = {}
+        self.outcomes: dict[str, StepOutcome] = {}
+        self.interrupted: list[str] = []
+        self.stopped = ""
+        self.over = threading.Event()
+        self.first = threading.Lock()
+        self.telling = threading.Lock()
+        self.folding = threading.Lock()
+        self.floors: dict[int, int] = {}
+        self.appends = 0
+        self.highest = 0
+
+    # --- the whole ------------------------------------------------------------------------------------------------
+
+    def run(self, done: Collection[str], attempts: Mapping[str, int]) -> SectionResult:
+        events = self.writer.events()
+        history = SectionHistory.read(events, self.section)
+        self.highest = history.seq
+        self.unused = bool(self.approval_id) and not history.approved
+        self.attempts = {i: max(attempts.get(i, 0), history.attempts.get(i, 0)) for i in self.steps}
+        self._check_interpreters(done)
+        file = StateFile(self.context.workspace)
+        document, _ = roll_forward(file.load(), events, job=self.writer.job_id, get_blob=self.writer.get_blob)
+        if self.fold.touches:
+            self._check_state(document)
+        self.image = StateImage(document or new_state(self.plan["lineage"] or new_ulid()))
+        self.state = StateWriter(file, self.image)
+        with Workbench(
+            self.bundle,
+            root=self.context.root,
+            workspace=self.context.workspace,
+            launcher=self.context.launcher,
+            redactor=self.context.redactor,
+            mark=f"{self.writer.job_id}:{self.writer.epoch}",
+            forbidden=self.context.forbidden,
+        ) as self.bench:
+            if self.fold.touches and self.fold.begin(self.image, self.highest):
+                self.state.flush(backup=True)
+            retries = history.retries(done, self.attempts, self.section)
+            if retries:
+                self._append(retries)
+            walked = self._walk(done)
+        return self._result(walked, existed=document is not None)
+
+    def _walk(self, done: Collection[str]) -> WalkResult:
+        poller = threading.Thread(target=self._poll, name="stop-requests", daemon=True)
+        poller.start()
+        lost = False
+        try:
+            return walk(
+                [s.id for s in self.bundle.steps],
+                {i: a.get("needs", ()) for i, a in self.actions.items()},
+                self._run_step,
+                parallelism=self.context.parallelism,
+                stop=self._must_stop,
+                done=done,
+                on_skip=self._skip,
+                on_interrupt=lambda: self._stop("interrupt"),
+            )
+        except LeaseLostError:
+            lost = True
+            raise
+        finally:
+            self.over.set()
+            poller.join()
+            if self.fold.touches and not lost:
+                self.state.flush()
+
+    def _result(self, walked: WalkResult, *, existed: bool) -> SectionResult:
+        complete = not (walked.failed or walked.skipped or walked.waiting or self.interrupted)
+        if complete and self.fold.touches:
+            self.fold.finish(self.image)
+            self.state.flush()
+        if not complete and self.context.cancel.is_set():
+            self.stopped = self.stopped or "interrupt"
+        return SectionResult(
+            done=tuple(walked.done),
+            failed=tuple(walked.failed),
+            skipped=tuple(s.node for s in walked.skipped),
+            interrupted=tuple(self.interrupted),
+            waiting=tuple(walked.waiting),
+            stopped=self.stopped,
+            state=self.image.document() if existed or self.fold.touches else None,
+            error=None if complete else self._error(walked),
+        )
+
+    def _error(self, walked: WalkResult) -> ClockworkError:
+        counts = f"{len(walked.done)} done, {len(walked.failed)} failed, {len(walked.skipped)} skipped"
+        left = len(walked.waiting) + len(self.interrupted)
+        resume = f"clockwork job resume {self.writer.job_id}"
+        if self.stopped == "lost":
+            return LeaseLostError("another process took this job over", details={"done": len(walked.done)})
+        if self.stopped:
+            how = {"cancel": "cancelled", "pause": "paused"}.get(self.stopped, "stopped")
+            return InterruptedByUserError(
+                f"the run was {how}: {counts}, {left} left",
+                hint=f"Finished steps will not run again. To go on: {resume}",
+                details={"interrupted": list(self.interrupted), "stopped": self.stopped},
+            )
+        first = walked.failed[0]
+        outcome, action = self.outcomes[first], self.actions[first]
+        checks = action["change"] == "verify" or str(action["name"]).startswith("verify_")
+        kind: type[ClockworkError] = AcceptTestError if checks else AdapterFailedError
+        if outcome.code == StepTimeoutError.code:
+            kind = StepTimeoutError
+        return kind(
+            f"{first} failed: {outcome.note} ({counts})",
+            hint=f"State is saved; finished steps will not run again. Fix it, then: {resume}",
+            details={"steps": list(walked.failed), "tail": outcome.tail, "log": self._shown(outcome.log)},
+        )
+
+    # --- before anything runs -------------------------------------------------------------------------------------
+
+    def _check_interpreters(self, done: Collection[str]) -> None:
+        approved = {
+            (s.interpreter, s.interpreter_sha256) for s in self.bundle.steps if s.interpreter and s.id not in done
+        }
+        for path, sha256 in sorted(approved):
+            try:
+                same = sha256_hex(Path(path).read_bytes()) == sha256
+            except OSError:
+                same = False
+            if not same:
+                raise ArtifactChangedError(
+                    f"the interpreter {path} is not the one that was approved",
+                    hint="Nothing ran. It was updated or removed meanwhile: plan and approve again.",
+                    details={"paths": [path]},
+                )
+
+    def _check_state(self, document: Mapping[str, Any] | None) -> None:
+        found = (document["lineage"], document["serial"]) if document else (None, 0)
+        last = document["last"] if document else None
+        if last and last["job"] == self.writer.job_id and last["section"] == self.section:
+            return  # what moved it was this section
+        planned = (self.plan["lineage"], self.plan["serial"])
+        if found != planned:
+            raise PlanStaleError(
+                f"the state is at serial {found[1]}, the plan was made from {planned[1]}",
+                hint="Nothing was run. Plan again, look, and apply that.",
+                details={"state": list(found), "plan": list(planned)},
+            )
+
+    # --- stopping -------------------------------------------------------------------------------------------------
+
+    def _stop(self, reason: str) -> None:
+        self.stopped = self.stopped or reason
+        self.context.cancel.set()
+
+    def _must_stop(self) -> bool:
+        if not self.context.cancel.is_set() and (reason := self.writer.stop_requested()):
+            self._stop(reason)
+        return self.context.cancel.is_set()
+
+    def _poll(self) -> None:
+        while not self.over.wait(_POLL_S) and not self.context.cancel.is_set():
+            try:
+                self._must_stop()
+            except ClockworkError:  # the log can not be read any more; the next append says why
+                self._stop("lost")
+
+    # --- the journal ----------------------------------------------------------------------------------------------
+
+    def _append(self, drafts: Sequence[Draft]) -> None:
+        # Everything up to the mark must be folded in, also while other threads' appends are under way: an append's
+        # events come after the highest event that was known when it began.
+        with self.folding:
+            self.appends += 1
+            token = self.appends
+            self.floors[token] = self.highest
+        try:
+            events = self.writer.append(drafts)
+        except ClockworkError:
+            self.context.cancel.set()  # nothing more can be recorded, so nothing more may run
+            raise
+        with self.folding:
+            for event in events:
+                self.fold.fold(self.image, event.type, event.payload, self.writer.get_blob)
+                self.highest = max(self.highest, event.seq)
+            del self.floors[token]
+            if self.fold.touches:
+                self.fold.mark(self.image, min(self.floors.values(), default=self.highest))
+        with self.telling:
+            for event in events:
+                self.on_event(event)
+
+    def _skip(self, skips: Sequence[Skip]) -> None:
+        self._append(
+            [
+                Draft(
+                    "step.skipped",
+                    {
+                        "section": self.section,
+                        "step_id": s.node,
+                        "index": self.index[s.node],
+                        "summary": self._summary(s.node),
+                        "reason": f"needs {self.steps[s.cause].address}",
+                    },
+                )
+                for s in skips
+            ]
+        )
+
+    def _summary(self, step_id: str) -> str:
+        step = self.steps[step_id]
+        return clip(f"{step.purpose} {step.address}", 1024)
+
+    def _shown(self, path: Path | None) -> str:
+        if path is None:
+            return ""
+        return str(path.relative_to(self.context.root)) if path.is_relative_to(self.context.root) else str(path)
+
+    # --- one step -------------------------------------------------------------------------------------------------
+
+    def _run_step(self, step_id: str) -> bool | None:
+        step, action = self.steps[step_id], self.actions[step_id]
+        artifacts = self.bench.artifacts_of(step)
+        verify_files(artifacts, self.context.workspace / "build")
+        attempt = self.attempts[step_id] = self.attempts[step_id] + 1
+        limit = int(action["timeout_s"])
+        if self.context.timeout_override is not None:
+            limit = min(limit, self.context.timeout_override)
+        self._start(step, action, artifacts, attempt, limit)
+        log = self.logs.step(step.address, step.purpose, self.context.redactor, attempt=attempt)
+        began = time.monotonic()
+        try:
+            outcome = self.bench.run(
+                step,
+                timeout_s=limit,
+                key=f"{self.writer.job_id}:{step_id}:{self.plan_digest}",
+                log=log,
+                removes=action["change"] == "delete",
+                cancel=self.context.cancel,
+            )
+        except StepInterruptedError as error:
+            self.interrupted.append(step_id)
+            self._append([*self._outputs(step_id, attempt, log), self._interrupted(step_id, attempt, error.message)])
+            raise
+        elapsed = int((time.monotonic() - began) * 1000)
+        return self._end(step, action, attempt, replace(outcome, duration_ms=outcome.duration_ms or elapsed), log)
+
+    def _start(
+        self, step: BundleStep, action: Mapping[str, Any], artifacts: Sequence[Artifact], attempt: int, limit: int
+    ) -> None:
+        payload: dict[str, Any] = {
+            "section": self.section,
+            "step_id": step.id,
+            "index": self.index[step.id],
+            "attempt": attempt,
+            "summary": self._summary(step.id),
+            "command": clip(shlex.join(step.cmd), 4096),
+            "argv": digest(list(step.cmd)),
+            "idempotent": bool(action["idempotent"]),
+            "timeout_ms": limit * 1000,
+            "confinement": self.context.confinement.tier if step.cls == "confined" else "none",
+            "class": step.cls,
+        }
+        if artifacts:
+            payload["artifact"] = artifacts[0].path
+            payload["artifact_sha256"] = sha256_hex(artifacts[0].content)
+        started = Draft("step.started", payload)
+        if not self.unused:
+            self._append([started])
+            return
+        with self.first:  # the approval is used up in the same append as the first step, and by nobody else
+            if self.unused:
+                used = {
+                    "approval_id": self.approval_id,
+                    "section": self.section,
+                    "step_id": step.id,
+                    "attempt": attempt,
+                }
+                self._append([Draft("approval.used", used), started])
+                self.unused = False
+                return
+        self._append([started])
+
+    def _end(
+        self, step: BundleStep, action: Mapping[str, Any], attempt: int, outcome: StepOutcome, log: StepLog
+    ) -> bool | None:
+        drafts = self._outputs(step.id, attempt, log)
+        if outcome.status == "cancelled":
+            self.interrupted.append(step.id)
+            self._append([*drafts, self._interrupted(step.id, attempt, "cancelled")])
+            return None
+        identity: Mapping[str, Any] = {}
+        if outcome.status == "ok" and self.last_of[step.address] == step.id:
+            problem, identity = self._look(step.address, outcome.note)
+            if problem:
+                outcome = replace(
+                    outcome, status="failed", code="E_ADAPTER_FAIL", note=problem, tail=log.tail(), log=None
+                )
+        outcome = replace(outcome, note=self._text(outcome.note, NOTE_CHARS))
+        common: dict[str, Any] = {"section": self.section, "step_id": step.id, "attempt": attempt}
+        common |= {"duration_ms": outcome.duration_ms, "note": outcome.note}
+        if outcome.exit_code is not None:
+            common["exit_code"] = outcome.exit_code
+        if outcome.status == "failed":
+            outcome = replace(outcome, tail=_last_bytes(self._text(outcome.tail, len(outcome.tail)), _TAIL_BYTES))
+            self.outcomes[step.id] = outcome
+            failed = {**common, "code": outcome.code, "tail": outcome.tail, "log": self._shown(outcome.log)}
+            self._append([*drafts, Draft("step.failed", failed)])
+        else:
+            entry = self._entry(step, action, identity)
+            self._append([*drafts, Draft("step.completed", {**common, **entry})])
+        if self.fold.touches:
+            self.state.changed()
+        return outcome.status == "ok"
+
+    def _text(self, text: str, chars: int) -> str:
+        return clip(self.context.redactor.redact(text)[:chars], 4 * chars)
+
+    def _outputs(self, step_id: str, attempt: int, log: StepLog) -> list[Draft]:
+        out = []
+        streams: tuple[tuple[str, StreamLog], ...] = (("out", log.out), ("err", log.err))
+        for name, stream in streams:
+            if stream.total:
+                payload = {
+                    "section": self.section,
+                    "step_id": step_id,
+                    "attempt": attempt,
+                    "stream": name,
+                    "blob": self.writer.put_blob(stream.content()),
+                    "bytes": stream.total,
+                    "truncated": stream.truncated,
+                }
+                out.append(Draft("step.output", payload))
+        return out
+
+    def _interrupted(self, step_id: str, attempt: int, found: str) -> Draft:
+        payload = {"section": self.section, "step_id": step_id, "attempt": attempt, "found": clip(found, 1024)}
+        return Draft("step.interrupted", payload)
+
+    # --- what came of it ------------------------------------------------------------------------------------------
+
+    def _look(self, address: str, note: str) -> tuple[str, Mapping[str, Any]]:
+        """Return what is wrong after the last step of *address* (``""`` if nothing), and its identity."""
+        change = self.fold.changes[address]
+        if change["kind"] not in CHANGING:
+            return "", {}
+        return look_after(
+            self.context.types[change["type"]],
+            change,
+            config=self.context.configs.get(address),
+            entry=self.image.entry(address),
+            note=note,
+            where=ObserveContext(self.context.root, self.context.workspace, address),
+            redactor=self.context.redactor,
+        )
+
+    def _entry(self, step: BundleStep, action: Mapping[str, Any], identity: Mapping[str, Any]) -> dict[str, str]:
+        change = self.fold.changes.get(step.address)
+        if change is None or not recorded(change) or (action["change"] == "verify" and change["kind"] != "verify"):
+            return {}
+        last = self.last_of[step.address] == step.id
+        resource: dict[str, Any] | None = None
+        if change["kind"] != "delete":
+            if not last:  # something of it is there; what, the last step's entry will say
+                known = self.image.entry(step.address)
+                identity = known["identity"] if known else {}
+            resource = step_entry(change, "ok" if last else "unknown", identity)
+            del resource["address"]
+        elif not last:
+            return {}
+        text = canonical_json({"address": step.address, "resource": resource})
+        if len(text) > _ENTRY_BYTES:
+            return {"entry_blob": self.writer.put_blob(text)}
+        return {"entry": text.decode()}
+
+
+def _last_bytes(text: str, limit: int) -> str:
+    # Whole characters only.
+    data = text.encode()
+    return text if len(data) <= limit else data[-limit:].decode("utf-8", "ignore")

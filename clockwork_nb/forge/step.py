@@ -1,0 +1,311 @@
+"""Carry out one step: the approved bytes, a clean environment, the rights it declared. Writes no journal."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import shutil
+import signal
+import tempfile
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Literal, Protocol, Self
+
+from clockwork_nb.canonical import canonical_json, parse_json
+from clockwork_nb.errors import (
+    BundleSchemaError,
+    ClockworkError,
+    InterruptedByUserError,
+    StepInterruptedError,
+)
+from clockwork_nb.forge import services
+from clockwork_nb.forge.bundle import Bundle, BundleStep
+from clockwork_nb.forge.confinement import (
+    Grant,
+    prepare_write_roots,
+    read_roots,
+    remove_prepared,
+    resolve_write_roots,
+)
+from clockwork_nb.forge.launch import DEFAULT_LIMITS, FIRST_DATA_FD, LaunchResult, LaunchSpec
+from clockwork_nb.forge.logs import StepLog
+from clockwork_nb.forge.runtimes import BUILT_IN, FIXED_PATH, script_index
+from clockwork_nb.ids import slug
+from clockwork_nb.ports import Artifact
+from clockwork_nb.secrets import Redactor, unseal
+
+__all__ = ["NOTE_CHARS", "StepExecutor", "StepOutcome", "Workbench"]
+
+NOTE_CHARS = 200
+
+# How a script is called inside a step: a link in the launcher's private folder, or the descriptor itself.
+_SCRIPT_NAME = re.compile(r"/proc/self/fd/30\b|(?:/[^\s:'\"]*)?/clockwork-names-[0-9a-f]+/[A-Za-z0-9._-]+")
+_DENO_DATA = 4 << 30
+
+
+class StepExecutor(Protocol):
+    """What runs a script: `clockwork_nb.forge.launch.Launcher`."""
+
+    def run(
+        self,
+        spec: LaunchSpec,
+        *,
+        on_output: Callable[[Literal["out", "err"], bytes], None],
+        cancel: threading.Event | None = None,
+    ) -> LaunchResult:
+        """Run one step to its end and return how it ended. Thread-safe."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class StepOutcome:
+    """How a step ended.
+
+    ``status`` is ``ok``, ``failed`` or ``cancelled``. ``note`` is one line of at most 200 characters, ``tail`` the end
+    of what it printed when it failed, ``log`` the file with all of it, if any. ``code`` is the error's when it failed.
+    """
+
+    status: Literal["ok", "failed", "cancelled"]
+    exit_code: int | None = None
+    duration_ms: int = 0
+    note: str = ""
+    code: str = ""
+    tail: str = ""
+    log: Path | None = None
+
+
+class Workbench:
+    """Runs the steps of one bundle. A context manager: it owns the folder that the private temporary folders are in.
+
+    Args:
+        bundle: what was approved, with its secrets.
+        root: the project root; cwd and write paths are relative to it.
+        workspace: the workspace's own folder, closed to every step.
+        forbidden: what else no step may touch: the job store, the notebook.
+        launcher: starts scripts.
+        redactor: told every secret of the bundle.
+        mark: ``<job>:<epoch>``, what a step may use as its fencing token.
+
+    Raises:
+        UnsafeOperationError: E_UNSAFE_OPERATION, a step wants to write where none may; said before anything runs.
+    """
+
+    def __init__(
+        self,
+        bundle: Bundle,
+        *,
+        root: Path,
+        workspace: Path,
+        launcher: StepExecutor,
+        redactor: Redactor,
+        mark: str,
+        forbidden: tuple[Path, ...] = (),
+    ) -> None:
+        self._artifacts: dict[str, Artifact] = {a.path: a for a in bundle.artifacts}
+        self._secrets = bundle.secrets
+        self._root = root.resolve()
+        self._workspace = workspace
+        self._closed = (workspace, *forbidden)
+        self._launcher = launcher
+        self._mark = mark
+        for value in bundle.secrets.values():
+            redactor.register(value)
+        for declared in {s.write for s in bundle.steps if s.write}:
+            resolve_write_roots(declared, self._root, self._closed)
+        interpreters = sorted({s.interpreter for s in bundle.steps if s.interpreter})
+        self._read = read_roots(self._root, hidden=self._closed, interpreters=interpreters)
+        self._folder = ""
+        self._count = 0
+        self._lock = threading.Lock()
+        self._made: list[Path] = []
+
+    def __enter__(self) -> Self:
+        base = Path(tempfile.gettempdir()).resolve()
+        self._folder = tempfile.mkdtemp(prefix="clockwork-steps-", dir=base)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        shutil.rmtree(self._folder, ignore_errors=True)
+        remove_prepared(self._made)
+
+    def artifacts_of(self, step: BundleStep) -> list[Artifact]:
+        """Return the artifacts a step uses: its script or spec first, then its data."""
+        at = script_index(step.cmd)
+        paths = ([step.cmd[at]] if at >= 0 else []) + [step.data[name] for name in sorted(step.data)]
+        return [self._artifacts[path] for path in paths]
+
+    def run(
+        self, step: BundleStep, *, timeout_s: float, key: str, log: StepLog, removes: bool, cancel: threading.Event
+    ) -> StepOutcome:
+        """Carry *step* out and return how it ended. Blocking; thread-safe.
+
+        Args:
+            timeout_s: until it is stopped.
+            key: the idempotency key it is told.
+            removes: whether it takes something away: folders made only to give it its rights are removed at the end.
+            cancel: set to stop it.
+
+        Raises:
+            StepInterruptedError: E_STEP_INTERRUPTED, the launcher died; it is not known what the step did.
+        """
+        try:
+            if step.cmd[0] == BUILT_IN:
+                return self._run_service(step, timeout_s, cancel)
+            return self._run_script(step, timeout_s, key, log, removes, cancel)
+        except StepInterruptedError:
+            raise
+        except InterruptedByUserError:
+            return StepOutcome("cancelled")
+        except ClockworkError as error:
+            return _refused(error)
+
+    # --- services -------------------------------------------------------------------------------------------------
+
+    def _run_service(self, step: BundleStep, timeout_s: float, cancel: threading.Event) -> StepOutcome:
+        artifact = self._artifacts[step.cmd[2]]
+        spec: dict[str, Any] = parse_json(artifact.content, what=artifact.path)
+        name = slug(step.address)
+        directory = self._workspace / "services" / name
+        if step.cmd[1] == "remove":
+            stop_s = spec.get("stop_timeout_s", 10)
+            result = services.remove(name, directory=directory, timeout_s=min(float(stop_s) + 6, timeout_s))
+        else:
+            values = {s: self._secret_text(s) for s in step.secret_vars.values()}
+            result = services.ensure(
+                spec, directory=directory, root=self._root, secrets=values, timeout_s=timeout_s, cancel=cancel
+            )
+        return StepOutcome("ok", exit_code=0, note=result.note[:NOTE_CHARS])
+
+    # --- scripts --------------------------------------------------------------------------------------------------
+
+    def _run_script(
+        self, step: BundleStep, timeout_s: float, key: str, log: StepLog, removes: bool, cancel: threading.Event
+    ) -> StepOutcome:
+        grants = resolve_write_roots(step.write, self._root, self._closed) if step.write else []
+        made = prepare_write_roots(grants) if grants else []
+        if made and removes:
+            with self._lock:
+                self._made += made
+        with self._private_folder() as folder:
+            spec = self._spec(step, timeout_s, key, folder, grants)
+            try:
+                result = self._launcher.run(spec, on_output=log.write, cancel=cancel)
+            finally:
+                log.close()
+        return _judge(result, timeout_s, log, step.cmd[script_index(step.cmd)])
+
+    def _spec(self, step: BundleStep, timeout_s: float, key: str, folder: str, grants: list[Grant]) -> LaunchSpec:
+        at = script_index(step.cmd)
+        env = {"PATH": FIXED_PATH, "HOME": folder, "TMPDIR": folder, "LANG": "C.UTF-8", "TZ": "UTC", **step.vars}
+        env["CW_FENCING_TOKEN"] = self._mark
+        env["CW_IDEMPOTENCY_KEY"] = key
+        data: dict[int, bytes] = {}
+        inputs = [(name, self._content(step.data[name])) for name in sorted(step.data)]
+        inputs += [(name, self._secret_text(step.secret_vars[name]).encode()) for name in sorted(step.secret_vars)]
+        for number, (name, content) in enumerate(inputs, FIRST_DATA_FD):
+            data[number] = content
+            env[name] = f"/proc/self/fd/{number}"
+        deno = step.cmd[0] == "deno"
+        return LaunchSpec(
+            argv=(step.interpreter, *step.cmd[1:]),
+            exe=step.interpreter,
+            script=self._artifacts[step.cmd[at]].content,
+            script_name=step.cmd[at],
+            data=data,
+            env=env,
+            cwd=self._root / step.cwd,
+            write_roots=(Grant(folder, "write"), *grants),
+            read_roots=self._read,
+            network=step.network,
+            confined=step.cls == "confined",
+            timeout_s=timeout_s,
+            limits={**DEFAULT_LIMITS, "DATA": _DENO_DATA} if deno else DEFAULT_LIMITS,
+        )
+
+    @contextlib.contextmanager
+    def _private_folder(self) -> Any:
+        with self._lock:
+            self._count += 1
+            folder = f"{self._folder}/{self._count}"
+        os.mkdir(folder, 0o700)
+        try:
+            yield folder
+        finally:
+            try:
+                os.rmdir(folder)
+            except OSError:
+                shutil.rmtree(folder, ignore_errors=True)
+
+    def _content(self, path: str) -> bytes:
+        artifact = self._artifacts[path]
+        return self._secret_text(artifact.secret).encode() if artifact.secret else artifact.content
+
+    def _secret_text(self, name: str) -> str:
+        if name not in self._secrets:
+            raise BundleSchemaError(
+                f"the value of the secret {name} is not known any more",
+                hint="Sensitive values are in no file. Resume with the same variables set, or plan again.",
+                details={"secret": name},
+            )
+        value = unseal(self._secrets[name])
+        return value if isinstance(value, str) else canonical_json(value).decode()
+
+
+def _refused(error: ClockworkError) -> StepOutcome:
+    tail = str(error.details.get("tail", ""))
+    log = error.details.get("log")
+    exit_code = error.details.get("exit_code")
+    return StepOutcome(
+        "failed",
+        exit_code=exit_code if isinstance(exit_code, int) else None,
+        note=error.message[:NOTE_CHARS],
+        code=error.code,
+        tail=tail,
+        log=Path(log) if isinstance(log, str) else None,
+    )
+
+
+def _judge(result: LaunchResult, timeout_s: float, log: StepLog, script: str) -> StepOutcome:
+    if result.killed == "cancelled":
+        return StepOutcome("cancelled", duration_ms=result.duration_ms)
+    code = "E_ADAPTER_FAIL"
+    if result.killed is not None:
+        note, code = f"stopped after {timeout_s:g} s", "E_TIMEOUT"
+    elif result.error:
+        note = f"could not be started: {result.error}"
+    elif result.signal is not None:
+        note = f"killed by {_signal_name(result.signal)}"
+    elif result.exit_code:
+        note = f"exit {result.exit_code}"
+    else:
+        note = _readable(log.out.last_line(), script)
+        if result.strays:
+            note = f"{note} (processes it left running were ended: {result.strays})".strip()
+        return StepOutcome("ok", exit_code=0, duration_ms=result.duration_ms, note=note[:NOTE_CHARS])
+    return StepOutcome(
+        "failed",
+        exit_code=result.exit_code,
+        duration_ms=result.duration_ms,
+        note=note[:NOTE_CHARS],
+        code=code,
+        tail=_readable(log.tail(), script),
+        log=log.path() if log.out.total or log.err.total else None,
+    )
+
+
+def _signal_name(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"signal {number}"
+
+
+def _readable(text: str, script: str) -> str:
+    """Return *text* with the name that the script has inside a step replaced by its artifact path."""
+    return _SCRIPT_NAME.sub(lambda _: script, text) if "/" in text else text

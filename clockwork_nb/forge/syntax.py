@@ -1,0 +1,135 @@
+"""Syntax checks that run nothing: a shell's own ``-n``, Python's parser, strict JSON."""
+
+from __future__ import annotations
+
+import ast
+import re
+import subprocess
+import threading
+import warnings
+from collections import OrderedDict
+from hashlib import sha256
+
+from clockwork_nb.canonical import parse_json
+from clockwork_nb.errors import InvalidInputError
+from clockwork_nb.forge.runtimes import FIXED_PATH, find_runtime
+
+__all__ = ["SyntaxChecker", "shared_checker"]
+
+_TIMEOUT_S = 20
+_REMEMBERED = 8192
+_SHELL_SAYS = re.compile(r"\S+: (?:line )?(\d+): (.*)")
+_SHELL = {"sh": ("-n",), "bash": ("--norc", "--noprofile", "-n")}
+
+
+class SyntaxChecker:
+    """Checks the text of scripts; each distinct text is looked at once. Thread-safe.
+
+    ``runs`` counts the checks really made, ``spawned`` the shells started for them.
+    """
+
+    def __init__(self) -> None:
+        self.runs = 0
+        self.spawned = 0
+        self._known: OrderedDict[tuple[str, bytes], tuple[int, str]] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def problem(self, lang: str, content: bytes) -> str:
+        """Return the first syntax error of *content* in one line, ``""`` when there is none or no checker is here."""
+        lang = {"python": "python3"}.get(lang, lang)
+        if lang not in {"sh", "bash", "python3", "json"}:
+            return ""
+        body = _without_header(content) if lang in _SHELL else content
+        key = (lang, sha256(body).digest())
+        with self._lock:
+            answer = self._known.get(key)
+        if answer is None:
+            answer = self._check(lang, body)
+            with self._lock:
+                self.runs += 1
+                self._known[key] = answer
+                if len(self._known) > _REMEMBERED:
+                    self._known.popitem(last=False)
+        line, text = answer
+        header = content.count(b"\n") - body.count(b"\n")
+        return f"{text} at line {line + header}" if line else text
+
+    def _check(self, lang: str, body: bytes) -> tuple[int, str]:
+        # The line counts from the body's first, 0 when there is none to name.
+        if b"\0" in body:
+            return 0, "it holds a NUL byte"
+        try:
+            text = body.decode()
+        except UnicodeDecodeError as error:
+            return 0, f"it is not UTF-8 ({error.reason})"
+        if lang == "json":
+            return 0, _json_problem(body)
+        if lang == "python3":
+            return _python_problem(text)
+        return self._shell_problem(lang, body)
+
+    def _shell_problem(self, lang: str, body: bytes) -> tuple[int, str]:
+        path = find_runtime(lang)
+        if not path:
+            return 0, ""
+        self.spawned += 1
+        try:
+            # -n reads and parses but executes nothing; an empty environment keeps BASH_ENV and functions out.
+            done = subprocess.run(
+                [path, *_SHELL[lang]],
+                input=body,
+                capture_output=True,
+                timeout=_TIMEOUT_S,
+                env={"PATH": FIXED_PATH, "LC_ALL": "C"},
+                cwd="/",
+                check=False,
+            )
+        except subprocess.TimeoutExpired:
+            return 0, f"{lang} could not check it in {_TIMEOUT_S} s"
+        except OSError as error:
+            return 0, f"{lang} could not be started: {error.strerror}"
+        if done.returncode == 0:
+            return 0, ""
+        said = done.stderr.decode("utf-8", "replace").strip().splitlines() or [f"{lang} -n refuses it"]
+        found = _SHELL_SAYS.match(said[0])
+        return (int(found.group(1)), found.group(2)[:200]) if found else (0, said[0][:200])
+
+
+def _without_header(content: bytes) -> bytes:
+    # The lines before the first command cannot hold an open quote: leaving out those that are comments changes nothing
+    # for the parser, and scripts that differ in their header alone share one check.
+    at = 0
+    while content.startswith(b"#", at):
+        end = content.find(b"\n", at)
+        if end < 0:
+            return b""
+        at = end + 1
+    return content[at:]
+
+
+def _python_problem(text: str) -> tuple[int, str]:
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            compile(text, "script", "exec", flags=ast.PyCF_ONLY_AST, dont_inherit=True)
+    except SyntaxError as error:
+        return error.lineno or 0, error.msg
+    except (ValueError, RecursionError, MemoryError) as error:
+        return 0, f"it cannot be parsed: {str(error) or 'nested too deeply'}"
+    return 0, ""
+
+
+def _json_problem(body: bytes) -> str:
+    try:
+        value = parse_json(body, what="the spec")
+    except InvalidInputError as error:
+        return error.message
+    return "" if isinstance(value, dict) else "it is not a JSON object"
+
+
+_SHARED = SyntaxChecker()
+
+
+def shared_checker() -> SyntaxChecker:
+    """Return this process's checker, so that a second build does not check the same scripts again."""
+    return _SHARED
