@@ -1,0 +1,128 @@
+"""Whether the evidence agrees with itself: plans, bundles, approvals, steps, artifacts.
+
+The chain proves that nobody edited the log after the fact, and the fold that its events can follow each other. What
+remains is what the log says about other documents.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from clockwork_nb.canonical import parse_json
+from clockwork_nb.errors import EvidenceInconsistentError, InvalidInputError
+from clockwork_nb.jobpack.contents import BundleView
+from clockwork_nb.jobpack.history import History, SectionHistory, StepRun
+
+__all__ = ["cross_check"]
+
+
+@dataclass(frozen=True, slots=True)
+class _PlanView:
+    configuration: str
+    lineage: str
+    serial: int
+    steps: frozenset[str]
+
+
+def cross_check(history: History, bundles: Mapping[str, BundleView], content: Callable[[str], bytes]) -> None:
+    """Check every section of *history* against its documents; *content* returns evidence by SHA-256.
+
+    Raises:
+        EvidenceInconsistentError: E_EVIDENCE_INCONSISTENT at the first contradiction.
+    """
+    plans: dict[str, _PlanView] = {}
+    for section in history.sections.values():
+        for binding in _bindings(section):
+            digest = binding["plan"]
+            if digest not in plans:
+                plans[digest] = _read_plan(content(digest), digest)
+            _check_binding(binding, plans[digest], section)
+        for run in section.runs:
+            _check_run(run, section, plans, bundles)
+        _check_approval(section, history)
+    for section in history.sections.values():
+        _check_bundle(section, plans, bundles)
+
+
+def _bindings(section: SectionHistory) -> list[Mapping[str, Any]]:
+    found = [run.binding for run in section.runs if run.binding is not None]
+    if section.binding is not None:
+        found.append(section.binding)
+    unique: dict[int, Mapping[str, Any]] = {id(binding): binding for binding in found}
+    return list(unique.values())
+
+
+def _read_plan(data: bytes, digest: str) -> _PlanView:
+    try:
+        document = parse_json(data, what=f"plan {digest[:8]}")
+        steps = [step["id"] for step in document["actions"]["steps"]]
+        view = _PlanView(document["configuration"], document["lineage"] or "", document["serial"], frozenset(steps))
+    except InvalidInputError as error:
+        raise _contradiction(error.message) from None
+    except (KeyError, TypeError, IndexError):
+        raise _contradiction(f"plan {digest[:8]} is not a plan") from None
+    if len(view.steps) != len(steps):
+        raise _contradiction(f"plan {digest[:8]} has two steps with one id")
+    return view
+
+
+def _check_binding(binding: Mapping[str, Any], plan: _PlanView, section: SectionHistory) -> None:
+    for name in ("configuration", "lineage", "serial"):
+        if binding[name] != getattr(plan, name):
+            raise _contradiction(
+                f"section {section.number} bound plan {binding['plan'][:8]} with another {name} than it has"
+            )
+
+
+def _check_run(
+    run: StepRun, section: SectionHistory, plans: Mapping[str, _PlanView], bundles: Mapping[str, BundleView]
+) -> None:
+    step = run.start["step_id"]
+    if run.binding is None or not run.bundle:
+        raise _contradiction(f"step {step} of section {section.number} ran without a plan and a bundle")
+    if step not in plans[run.binding["plan"]].steps:
+        raise _contradiction(
+            f"step {step} of section {section.number} ran and is not in plan {run.binding['plan'][:8]}"
+        )
+    bundle = bundles[run.bundle]
+    if step not in bundle.steps:
+        raise _contradiction(f"step {step} of section {section.number} ran and is not in bundle {run.bundle[:8]}")
+    artifact, sha256 = run.start.get("artifact", ""), run.start.get("artifact_sha256", "")
+    if bool(artifact) != bool(sha256):
+        raise _contradiction(f"step {step} of section {section.number} names an artifact without its digest")
+    if artifact and (bundle.artifacts.get(artifact) != sha256 or artifact not in bundle.steps[step]):
+        raise _contradiction(
+            f"step {step} of section {section.number} ran {artifact}, which is not what bundle {run.bundle[:8]} holds"
+        )
+
+
+def _check_approval(section: SectionHistory, history: History) -> None:
+    # The fold has checked who may use an approval and what it binds; here: that it was there before the first step.
+    for run in section.runs:
+        if run.binding is None or not run.binding["changes"]:
+            continue
+        used = any(
+            seq < run.seq and number == section.number and binding is run.binding and bundle == run.bundle
+            for approval in history.approvals.values()
+            for seq, number, binding, bundle in approval.uses
+        )
+        if not used:
+            raise _contradiction(
+                f"step {run.start['step_id']} of section {section.number} changed something and nothing approved its plan"
+            )
+        return  # all runs of a section are under one plan: the fold lets none be bound once a step has run
+
+
+def _check_bundle(section: SectionHistory, plans: Mapping[str, _PlanView], bundles: Mapping[str, BundleView]) -> None:
+    if section.binding is None or not section.bundle or section.plan not in plans:
+        return
+    planned, bundled = plans[section.plan].steps, bundles[section.bundle].steps.keys()
+    if planned != bundled:
+        odd = sorted(planned ^ bundled)[0]
+        raise _contradiction(f"step {odd} of section {section.number} is in the plan or in the bundle, not in both")
+
+
+def _contradiction(message: str) -> EvidenceInconsistentError:
+    return EvidenceInconsistentError(message)

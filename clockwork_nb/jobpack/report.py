@@ -1,0 +1,134 @@
+"""The result of a verification: one frozen value and its document."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+__all__ = [
+    "ApprovalSummary",
+    "Check",
+    "Failure",
+    "Headline",
+    "Level",
+    "Signer",
+    "VerificationReport",
+]
+
+Headline = Literal["VERIFIED signed", "INTACT", "UNKNOWN SIGNER intact", "NOT VERIFIED"]
+Level = Literal["signed", "integrity", "none"]
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One step of the verification. ``skipped`` means an earlier one failed, or there is nothing to check."""
+
+    name: str
+    outcome: Literal["passed", "failed", "skipped"]
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Signer:
+    """Whose signature it is. ``name`` is empty when the key is not trusted here."""
+
+    fingerprint: str
+    name: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ApprovalSummary:
+    """One granted approval that the log holds. ``used`` says whether a section ran under it."""
+
+    plan: str
+    by: str
+    via: str
+    reason: str
+    at: str
+    used: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """Why a pack is not verified. ``path`` is the entry, ``expected`` and ``found`` are set where two things differ."""
+
+    code: str
+    message: str
+    path: str = ""
+    expected: str = ""
+    found: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class VerificationReport:
+    """What is known about one pack.
+
+    Facts about the job are empty until the evidence they come from has passed. ``level`` is what was proven:
+    ``signed`` (intact, and signed by a trusted key), ``integrity`` (intact) or ``none``. ``missing`` says what a pack
+    of this kind cannot prove.
+    """
+
+    headline: Headline
+    exit_code: int
+    level: Level
+    profile: str
+    file_name: str = ""
+    signer: Signer | None = None
+    job_id: str = ""
+    name: str = ""
+    status: str = ""
+    final: bool = False
+    tainted: bool = False
+    taint_reason: str = ""
+    count: int = 0
+    head: str = ""
+    manifest_sha256: str = ""
+    counts: dict[str, int] = field(default_factory=dict)
+    approvals: tuple[ApprovalSummary, ...] = ()
+    checks: tuple[Check, ...] = ()
+    missing: tuple[str, ...] = ()
+    failure: Failure | None = None
+
+    @property
+    def ok(self) -> bool:
+        """Whether what was asked for was proven."""
+        return self.exit_code == 0
+
+    def to_document(self) -> dict[str, Any]:
+        """Return the JSON form."""
+        return {
+            "schema": "clockwork.verification.v1",
+            "headline": self.headline,
+            "exit_code": self.exit_code,
+            "level": self.level,
+            "profile": self.profile,
+            "file_name": self.file_name,
+            "signer": None
+            if self.signer is None
+            else {"name": self.signer.name, "fingerprint": self.signer.fingerprint, "trusted": bool(self.signer.name)},
+            "job_id": self.job_id,
+            "name": self.name,
+            "status": self.status,
+            "final": self.final,
+            "tainted": self.tainted,
+            "taint_reason": self.taint_reason,
+            "count": self.count,
+            "head": self.head,
+            "manifest_sha256": self.manifest_sha256,
+            "counts": dict(self.counts),
+            "approvals": [
+                {"plan": a.plan, "by": a.by, "via": a.via, "reason": a.reason, "at": a.at, "used": a.used}
+                for a in self.approvals
+            ],
+            "checks": [{"name": c.name, "outcome": c.outcome, "detail": c.detail} for c in self.checks],
+            "missing": list(self.missing),
+            "failure": None
+            if self.failure is None
+            else {
+                "code": self.failure.code,
+                "message": self.failure.message,
+                "path": self.failure.path,
+                "expected": self.failure.expected,
+                "found": self.failure.found,
+            },
+        }
