@@ -139,10 +139,14 @@ class Observation:
 
 @dataclass(frozen=True, slots=True)
 class ObserveContext:
-    """Where to look: the project root (configuration paths are relative to it) and the workspace's own folder."""
+    """Where to look: the project root (configuration paths are relative to it) and the workspace's own folder.
+
+    ``address`` is the resource being looked at; a type that keeps things below the workspace finds them by its slug.
+    """
 
     root: Path
     workspace: Path
+    address: str = ""
 
 
 class ResourceType(Protocol):
@@ -181,7 +185,12 @@ class ResourceType(Protocol):
     def actions(
         self, change: ChangeKind, config: Mapping[str, Any] | None, recorded: Mapping[str, Any] | None
     ) -> Sequence[ActionSpec]:
-        """Return the actions of *change* in order. *config* is None for a delete; *recorded* is None for a create."""
+        """Return the actions of *change* in order.
+
+        *config* is None for a delete. *recorded* is None for a create, and for an update that must do everything again
+        because what is recorded does not hold (drift, a failure before). Sensitive values that did not change are
+        equal in both.
+        """
         ...
 
     def risks(

@@ -22,7 +22,7 @@ class Sensitive:
     __slots__ = ("value",)
 
     def __init__(self, value: Any) -> None:
-        self.value = value.value if isinstance(value, Sensitive) else value
+        self.value: Any = value.value if isinstance(value, Sensitive) else value
 
     def __repr__(self) -> str:
         return MASK
@@ -112,6 +112,21 @@ class Redactor:
     def overlap(self) -> int:
         """How many bytes of a chunk's end must be held back so that no value is cut in two."""
         return len(self._sorted[0]) - 1 if self._sorted else 0
+
+    def safe_cut(self, data: bytes) -> int:
+        """Return the largest place in *data* where it may be cut: no registered value lies across it, nor may begin there.
+
+        What stands before the cut can be redacted and passed on; the rest waits for the bytes that follow.
+        """
+        cut = max(0, len(data) - self.overlap)
+        moved = True
+        while moved and cut:
+            moved = False
+            for needle in self._sorted:
+                start = data.find(needle, max(0, cut - len(needle) + 1), cut + len(needle) - 1)
+                if 0 <= start < cut:
+                    cut, moved = start, True
+        return cut
 
     def redact_bytes(self, data: bytes) -> bytes:
         """Return *data* with every registered value replaced by ``(sensitive)``."""

@@ -21,6 +21,8 @@ class ResourceInstance:
         declared_in: the key of the file or cell ("main.cw", "web").
         dependencies: addresses it needs, sorted, each once (references and ``depends_on``).
         range: the block's header.
+        volatile: attributes whose value depends on the time of the run (``timestamp()``) → the value they would have
+            at a fixed time. While that is what it was, the recorded value is kept, so a second plan is empty.
     """
 
     address: str
@@ -32,6 +34,7 @@ class ResourceInstance:
     range: SourceRange
     prevent_destroy: bool = False
     ignore_changes: tuple[str, ...] = ()
+    volatile: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-__all__ = ["Unknown", "contains_unknown"]
+__all__ = ["SetValue", "Unknown", "contains_unknown"]
 
 
 class Unknown:
@@ -43,3 +43,9 @@ def contains_unknown(value: Any) -> bool:
         elif type(item).__name__ == "Sensitive":
             stack.append(item.value)
     return False
+
+
+class SetValue(list[Any]):
+    """A set: distinct elements, sorted. It compares and serialises as a list; in ``for k, v in`` both are the element."""
+
+    __slots__ = ()

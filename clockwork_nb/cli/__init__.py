@@ -1,0 +1,1 @@
+"""Clockwork NB."""

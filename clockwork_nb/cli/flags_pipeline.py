@@ -1,0 +1,59 @@
+"""Flags of ``plan, build, apply, verify, destroy, validate, show, graph, output``."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+from clockwork_nb.arguments import add_apply, add_plan, add_section
+
+__all__ = ["add"]
+
+_MODULE = "clockwork_nb.cli.pipeline"
+
+
+def _verb(verbs: Any, name: str, text: str) -> argparse.ArgumentParser:
+    parser: argparse.ArgumentParser = verbs.add_parser(name, help=text, description=text[:1].upper() + text[1:] + ".")
+    parser.set_defaults(module=_MODULE, run=name)
+    parser.add_argument("-C", dest="root", metavar="DIR", default=".", help="the folder with the *.cw files")
+    parser.add_argument("--workspace", metavar="NAME", default="", help="a second workspace of that folder")
+    parser.add_argument("--json", action="store_true", help="one JSON document on stdout")
+    return parser
+
+
+def add(verbs: Any) -> None:
+    """Add the verbs to *verbs*."""
+    parser = _verb(verbs, "plan", "show what would change, and why")
+    add_plan(parser)
+    parser.add_argument("--destroy", action="store_true", help="plan the removal of everything")
+    parser.add_argument("--out", metavar="FILE", help="save the plan; apply FILE applies exactly this or refuses")
+    parser.add_argument("--detailed-exitcode", action="store_true", help="exit 2 when there are changes")
+
+    parser = _verb(verbs, "build", "write the scripts of the plan, run nothing")
+    add_plan(parser)
+    edits = parser.add_mutually_exclusive_group()
+    edits.add_argument("--keep-edits", action="store_true", help="hand-edited scripts win over regenerated ones")
+    edits.add_argument("--force", action="store_true", help="regenerated scripts win; your edits are kept aside")
+
+    parser = _verb(verbs, "apply", "plan, ask, run the steps")
+    add_apply(parser)
+    parser.add_argument("plan_file", metavar="PLAN", nargs="?", help="a plan saved with plan --out")
+
+    parser = _verb(verbs, "verify", "run only the checks")
+    add_plan(parser)
+    add_section(parser)
+
+    parser = _verb(verbs, "destroy", "remove everything this configuration made, after asking")
+    add_apply(parser)
+
+    _verb(verbs, "validate", "read the .cw files and report every mistake")
+
+    parser = _verb(verbs, "show", "show the recorded state, or a saved plan")
+    parser.add_argument("file", metavar="PLAN", nargs="?", help="a plan saved with plan --out")
+
+    parser = _verb(verbs, "graph", "print the dependency graph of the plan")
+    add_plan(parser)
+    parser.add_argument("--format", choices=["text", "dot", "svg"], default="text")
+
+    parser = _verb(verbs, "output", "print the outputs of the last apply")
+    parser.add_argument("name", metavar="NAME", nargs="?", help="only this one, as plain text")

@@ -1,0 +1,110 @@
+"""``job list|show|status|resume|cancel``, ``approve`` and ``reject``."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from typing import TYPE_CHECKING, cast
+
+from clockwork_nb.errors import InvalidInputError
+from clockwork_nb.session.jobs import Jobs
+
+if TYPE_CHECKING:
+    from clockwork_nb.cli.output import Output
+    from clockwork_nb.render.job import JobView
+
+__all__ = ["approve", "job_cancel", "job_list", "job_resume", "job_show", "job_status", "reject"]
+
+
+def job_list(args: argparse.Namespace, out: Output) -> int:
+    """List the jobs."""
+    from clockwork_nb.render.job import job_list_text
+
+    jobs = Jobs().summaries()
+    out.document(jobs)
+    out.text(job_list_text(cast("list[JobView]", jobs), color=out.color))
+    return 0
+
+
+def job_status(args: argparse.Namespace, out: Output) -> int:
+    """Say where a job stands."""
+    from clockwork_nb.render.job import job_status_text
+
+    document = Jobs().status(args.job)
+    out.document(document)
+    out.text(job_status_text(cast("JobView", document), color=out.color, next_lines=document["next"]))
+    return 0
+
+
+def job_show(args: argparse.Namespace, out: Output) -> int:
+    """Show a job's events, one a line."""
+    from clockwork_nb.render.events import events_text
+
+    events = Jobs().events(args.job)
+    out.document(events)
+    out.text(events_text(events))
+    return 0
+
+
+def job_resume(args: argparse.Namespace, out: Output) -> int:
+    """Go on where the job stopped."""
+    from clockwork_nb.cli.progress import report, section_printer, stopping
+
+    jobs = Jobs()
+    if jobs.state(args.job).adapter == "notebook":
+        from clockwork_nb.cli.runbooks import resume_notebook
+
+        return resume_notebook(args, out)
+    with stopping() as stop:
+        outcome = jobs.resume_pipeline(
+            args.job, rerun=args.rerun, printer_for=lambda section, events: section_printer(section, events, out),
+            stop=stop, parallelism=args.parallelism, timeout_per_step=args.timeout_per_step,
+        )  # fmt: skip
+    return report(outcome, out)
+
+
+def job_cancel(args: argparse.Namespace, out: Output) -> int:
+    """Stop a job for good."""
+    document = Jobs().cancel(args.job, reason=args.reason)
+    out.document(document)
+    out.text(f"{args.job} is canceled." if document["ended"] else f"{args.job} was asked to stop; its runner ends it.")
+    return 0
+
+
+def approve(args: argparse.Namespace, out: Output) -> int:
+    """Approve the plan a job waits for; without ``--plan`` it is shown and you are asked."""
+    jobs = Jobs()
+    plan = args.plan
+    if plan is None:
+        plan = _ask_for_plan(jobs, args, out)
+    document = jobs.approve(args.job, plan=plan, reason=args.reason)
+    out.document(document)
+    out.text(
+        f'Approved plan {document["plan"][:8]} by {document["by"]} "{document["reason"]}", once, until {document["expires_at"]}'
+    )
+    out.text(f"Next      clockwork job resume {args.job}")
+    return 0
+
+
+def _ask_for_plan(jobs: Jobs, args: argparse.Namespace, out: Output) -> str:
+    from clockwork_nb.cli.pipeline import ask
+    from clockwork_nb.render.plan import plan_text
+
+    document, digest = jobs.plan_document(args.job)
+    if out.json or not sys.stdin.isatty():
+        raise InvalidInputError(
+            "which plan? There is nobody to ask here",
+            hint=f"clockwork approve {args.job} --plan {digest[:8]} --reason …",
+        )
+    out.text(plan_text(document, digest, color=out.color))
+    if ask(f"\nApprove plan {digest[:8]}?  Type yes: ") != "yes":
+        raise InvalidInputError("nothing was approved", hint=f'To refuse it: clockwork reject {args.job} --reason "…"')
+    return digest
+
+
+def reject(args: argparse.Namespace, out: Output) -> int:
+    """Refuse the plan a job waits for."""
+    document = Jobs().reject(args.job, reason=args.reason)
+    out.document(document)
+    out.text(f'Refused plan {document["plan"][:8]} by {document["by"]} "{document["reason"]}". Nothing was run.')
+    return 0

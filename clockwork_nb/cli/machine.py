@@ -1,0 +1,78 @@
+"""``doctor``: what this machine offers, and where things are."""
+
+from __future__ import annotations
+
+import argparse
+import platform
+import sys
+from importlib import metadata
+from typing import TYPE_CHECKING, Any
+
+from clockwork_nb import __version__
+from clockwork_nb.settings import VARIABLES, load_settings
+
+if TYPE_CHECKING:
+    from clockwork_nb.cli.output import Output
+
+__all__ = ["doctor"]
+
+_PACKAGES = ("ipykernel", "ipywidgets", "anywidget", "papermill", "jupyterlab", "pydantic", "cryptography")
+
+
+def doctor(args: argparse.Namespace, out: Output) -> int:
+    """Say what this machine offers; 8 when a promise cannot be kept here."""
+    document = _facts()
+    out.document(document)
+    for name, value in document["lines"]:
+        out.text(f"{name:<14} {value}")
+    return 0
+
+
+def _facts() -> dict[str, Any]:
+    from clockwork_nb.forge.confinement import probe
+    from clockwork_nb.forge.facts import collect_facts
+    from clockwork_nb.fs import is_network_fs
+
+    settings = load_settings()
+    confinement = probe()
+    facts = collect_facts()
+    home = settings.home if settings.home.exists() else settings.home.parent
+    versions = {name: _version(name) for name in _PACKAGES}
+    lines = [
+        ("clockwork", f"{__version__} on Python {platform.python_version()}, {facts.os} {facts.arch}"),
+        ("confinement", f"{confinement.tier}   {confinement.reason}"),
+        ("engine", f"{facts.engine}   services run as supervised processes"),
+        ("runtimes", ", ".join(f"{k} {v}".strip() for k, v in sorted(facts.runtimes.items()))),
+        ("job store", f"{settings.home}{'   on a network file system' if is_network_fs(home) else ''}"),
+        ("keys", str(settings.config)),
+        ("packages", ", ".join(f"{k} {v or 'not installed'}" for k, v in versions.items())),
+        ("approvals", _buttons(versions["ipykernel"])),
+        *((name, text) for name, text in VARIABLES.items()),
+    ]
+    return {
+        "version": __version__,
+        "python": sys.version.split()[0],
+        "confinement": {"tier": confinement.tier, "reason": confinement.reason},
+        "facts": facts.to_document(),
+        "home": str(settings.home),
+        "config": str(settings.config),
+        "packages": versions,
+        "lines": lines,
+    }
+
+
+def _version(name: str) -> str:
+    try:
+        return metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return ""
+
+
+def _buttons(ipykernel: str) -> str:
+    parts = ipykernel.split(".")
+    new_enough = len(parts) >= 2 and (int(parts[0]), int(parts[1])) >= (7, 4)
+    return (
+        "buttons in notebooks work"
+        if new_enough
+        else "ipykernel 7.4 or newer is needed for buttons; use clockwork approve"
+    )

@@ -1,0 +1,181 @@
+"""What the texts of a configuration declare, before anything is evaluated.
+
+A *node* is anything that has a value or is made: its id is ``var.x``, ``local.x``, ``output.x`` or a resource's
+address ``type.name``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+
+from clockwork_nb.diagnostics import SourceRange
+from clockwork_nb.intake.constraints import ANY, Constraint
+from clockwork_nb.intake.nodes import Attribute, Block, Node, Origin, Reference
+
+__all__ = [
+    "Configuration",
+    "Declaration",
+    "LocalDeclaration",
+    "Need",
+    "OutputDeclaration",
+    "ResourceDeclaration",
+    "Source",
+    "Validation",
+    "VariableDeclaration",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """One text of a configuration.
+
+    Attributes:
+        key: what the state remembers as the declaring file or cell ("main.cw", "web").
+        name: what people see ("main.cw", "cell web").
+        data: the bytes, UTF-8.
+    """
+
+    key: str
+    name: str
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Need:
+    """One node needs another, because of the text at ``node``."""
+
+    target: str
+    node: Node
+
+
+@dataclass(slots=True)
+class Declaration:
+    """Something that was declared: its id, the key of its source, and its place."""
+
+    id: str
+    name: str
+    key: str
+    origin: Origin
+    header: tuple[int, int]
+    needs: tuple[Need, ...] = field(default=(), kw_only=True)
+    broken: bool = field(default=False, kw_only=True)
+    """It has a mistake that was reported; what refers to it fails without a word."""
+
+    @property
+    def range(self) -> SourceRange:
+        """The header of the block, or the name of the local."""
+        return self.origin.span(*self.header)
+
+    def attributes_read(self) -> Iterator[Attribute]:
+        """Yield the attributes whose values are needed, in text order."""
+        yield from ()
+
+    def references(self) -> Iterator[Reference]:
+        """Yield the references in those attributes."""
+        for attribute in self.attributes_read():
+            yield from attribute.references
+
+
+@dataclass(slots=True)
+class Validation:
+    """One ``validation`` block of a variable."""
+
+    condition: Attribute
+    error_message: Attribute
+
+
+@dataclass(slots=True)
+class VariableDeclaration(Declaration):
+    """A ``variable`` block."""
+
+    constraint: Constraint = ANY
+    default: Attribute | None = None
+    description: str = ""
+    sensitive: bool = False
+    nullable: bool = True
+    validations: tuple[Validation, ...] = ()
+
+    def attributes_read(self) -> Iterator[Attribute]:
+        for validation in self.validations:
+            yield validation.condition
+            yield validation.error_message
+
+
+@dataclass(slots=True)
+class LocalDeclaration(Declaration):
+    """One attribute of a ``locals`` block."""
+
+    attribute: Attribute | None = None
+
+    def attributes_read(self) -> Iterator[Attribute]:
+        if self.attribute is not None:
+            yield self.attribute
+
+
+@dataclass(slots=True)
+class ResourceDeclaration(Declaration):
+    """A resource. ``type`` is the type's own name, ``written`` the one that stands in the text.
+
+    ``attributes`` and ``blocks`` are what the type's model gets; the ones that every resource has are taken out.
+    """
+
+    type: str = ""
+    written: str = ""
+    attributes: tuple[Attribute, ...] = ()
+    blocks: tuple[Block, ...] = ()
+    depends_on: tuple[Need, ...] = ()
+    prevent_destroy: bool = False
+    ignore_changes: tuple[str, ...] = ()
+
+    def attributes_read(self) -> Iterator[Attribute]:
+        yield from self.attributes
+        stack = list(reversed(self.blocks))
+        while stack:
+            for item in stack.pop().body.items:
+                if isinstance(item, Attribute):
+                    yield item
+                else:
+                    stack.append(item)
+
+
+@dataclass(slots=True)
+class OutputDeclaration(Declaration):
+    """An ``output`` block."""
+
+    value: Attribute | None = None
+    description: str = ""
+    sensitive: bool = False
+    depends_on: tuple[Need, ...] = ()
+
+    def attributes_read(self) -> Iterator[Attribute]:
+        if self.value is not None:
+            yield self.value
+
+
+@dataclass(slots=True)
+class Configuration:
+    """Everything that a set of sources declares.
+
+    Attributes:
+        keys: the keys of the sources, in order.
+        digest: SHA-256 of the canonical JSON of the sorted ``[key, SHA-256 of the data]``, 64 hex.
+        variables, locals, outputs: by name; resources: by address. All in text order.
+        order: ids of all nodes that are in no cycle, each after what it needs.
+    """
+
+    keys: tuple[str, ...] = ()
+    digest: str = ""
+    variables: dict[str, VariableDeclaration] = field(default_factory=dict)
+    locals: dict[str, LocalDeclaration] = field(default_factory=dict)
+    resources: dict[str, ResourceDeclaration] = field(default_factory=dict)
+    outputs: dict[str, OutputDeclaration] = field(default_factory=dict)
+    order: tuple[str, ...] = ()
+
+    def declarations(self) -> dict[str, Declaration]:
+        """Return all nodes by id: variables, locals, resources, outputs."""
+        out: dict[str, Declaration] = {}
+        groups: tuple[Mapping[str, Declaration], ...] = (self.variables, self.locals, self.resources, self.outputs)
+        for group in groups:
+            out.update((d.id, d) for d in group.values())
+        return out

@@ -1,0 +1,87 @@
+"""Turn a plan into a validated bundle of scripts on disk. Runs nothing of the configuration."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from clockwork_nb.errors import InvalidTransitionError
+from clockwork_nb.secrets import seal
+
+if TYPE_CHECKING:
+    from clockwork_nb.forge.artifacts import StagedBundle
+    from clockwork_nb.forge.bundle import Bundle
+    from clockwork_nb.intake.desired import EnvFacts
+    from clockwork_nb.ports import Registry
+    from clockwork_nb.session.planning import Planned
+    from clockwork_nb.workspace import Workspace
+
+__all__ = ["Built", "build_bundle"]
+
+
+@dataclass(frozen=True, slots=True)
+class Built:
+    """A bundle, validated and written to the build folder, with the hand edits it takes in."""
+
+    bundle: Bundle
+    staged: StagedBundle
+    folder: str
+
+    def to_document(self) -> dict[str, Any]:
+        """Return what the views draw: every script with its text, class and walls, what was edited."""
+        from clockwork_nb.forge.confinement import probe
+        from clockwork_nb.render.bundle import bundle_summary
+
+        contents = {a.path: a.content for a in self.bundle.artifacts if not a.secret}
+        summary = bundle_summary(
+            self.bundle.to_document(), self.bundle.digest, contents=contents, confinement=probe().tier,
+            edited=self.staged.edited,
+        )  # fmt: skip
+        kept = [str(p) for p in self.staged.kept]
+        return {**summary, "folder": self.folder, "written": list(self.staged.written), "kept": kept}
+
+    def text(self, *, color: bool = False) -> str:
+        """Return the list of scripts for a terminal."""
+        from clockwork_nb.render.bundle import bundle_text
+
+        where = [f"Scripts   {self.folder}", *(f"Kept      {p}" for p in self.staged.kept)]
+        return "\n".join([bundle_text(self.to_document(), color=color, removed=self.staged.removed), *where])
+
+    def html(self) -> str:
+        """Return the scripts for a notebook, folded, escaped."""
+        from clockwork_nb.render.bundle import bundle_html
+
+        return bundle_html(self.to_document())
+
+
+def build_bundle(
+    planned: Planned,
+    workspace: Workspace,
+    types: Registry,
+    facts: EnvFacts,
+    *,
+    keep_edits: bool,
+    force: bool,
+    live: Mapping[str, Any],
+) -> Built:
+    """Compile *planned*, check it, write it to the build folder and check what the hand edits made of it.
+
+    Raises:
+        BundleError (and its kinds): with every finding. ArtifactChangedError: an edit and a new template collide.
+        InvalidTransitionError: the plan was answered from a journal and has no values to compile.
+    """
+    from clockwork_nb.forge.artifacts import stage
+    from clockwork_nb.forge.compiler import compile_plan
+    from clockwork_nb.forge.validate import check_bundle
+
+    if planned.plan is None:
+        raise InvalidTransitionError("a recorded plan cannot be built again", hint="Plan again first.")
+    actions = [seal(a.to_document(), planned.plan.secret_key) for a in planned.plan.actions]
+    bundle = compile_plan(planned.plan, types, facts)
+    check_bundle(bundle, actions)
+    staged = stage(bundle, workspace.build_dir, keep_edits=keep_edits, force=force, live=tuple(live))
+    if staged.edited or staged.conflicts:
+        check_bundle(staged.bundle, actions)
+    shown = workspace.build_dir.relative_to(workspace.root)
+    return Built(staged.bundle, staged, str(shown))

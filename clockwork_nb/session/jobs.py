@@ -1,0 +1,361 @@
+"""Jobs from outside: list, look, decide, resume, cancel. Any process of the store's user may."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable, Collection, Mapping, Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from clockwork_nb.canonical import parse_json
+from clockwork_nb.clock import Clock, SystemClock
+from clockwork_nb.errors import (
+    ApprovalDeniedError,
+    ClockworkError,
+    InvalidInputError,
+    InvalidTransitionError,
+    LeaseConflictError,
+    UnsafeOperationError,
+)
+from clockwork_nb.ids import check_job_id
+from clockwork_nb.ports import EventView
+from clockwork_nb.session.options import PlanOptions
+from clockwork_nb.session.runs import JobRun, open_store
+from clockwork_nb.settings import Settings, load_settings
+
+if TYPE_CHECKING:
+    from clockwork_nb.jobs.model import Decision, JobState
+    from clockwork_nb.session.sections import Section, SectionOutcome
+    from clockwork_nb.session.session import Session
+
+__all__ = ["Jobs"]
+
+
+class Jobs:
+    """The jobs of one store.
+
+    Args:
+        settings: default: from the environment.
+        clock: default: the machine's.
+    """
+
+    def __init__(self, settings: Settings | None = None, *, clock: Clock | None = None) -> None:
+        self.settings = settings or load_settings()
+        self.clock = clock or SystemClock()
+        self.store = open_store(self.settings)
+
+    # --- looking --------------------------------------------------------------------------------------------------
+
+    def summaries(self) -> list[dict[str, Any]]:
+        """Return one document a job, newest first: id, status, reason, name, adapter, updated_at."""
+        return [
+            {
+                "id": s.job_id,
+                "status": s.status or "damaged",
+                "reason": s.reason or s.damaged,
+                "name": s.name,
+                "adapter": s.adapter,
+                "created_at": s.created_at,
+                "updated_at": s.updated_at,
+                "running": s.running,
+                "age": _age(s.updated_at, self.clock.now()),
+            }
+            for s in self.store.list()
+        ]
+
+    def state(self, job_id: str) -> JobState:
+        """Return the job folded from its log, which is checked on the way.
+
+        Raises:
+            InvalidInputError: there is no such job. StoreCorruptError: its log is damaged.
+        """
+        state: JobState = self.store.read(check_job_id(job_id)).state
+        return state
+
+    def status(self, job_id: str) -> dict[str, Any]:
+        """Return what ``job status`` shows: the state, what it waits for, budgets, lease, and the next command."""
+        state = self.store.state(check_job_id(job_id))
+        summary = self.store.summary(job_id)
+        now = self.clock.now()
+        cells = list(state.cells.values())
+        return {
+            "id": state.job_id,
+            "name": state.name,
+            "adapter": state.adapter,
+            "status": state.status,
+            "reason": state.reason,
+            "created_at": state.created_at,
+            "updated_at": state.updated_at,
+            "age": _age(state.updated_at, now),
+            "tainted": state.tainted,
+            "running": summary.running,
+            "cells": [sum(1 for c in cells if c in {"completed", "restored"}), len(cells)],
+            "waiting": [self._question(state, d, now) for d in state.open_decisions],
+            "counters": state.counters.to_payload(),
+            "limits": dict(state.limits),
+            "lease": "held by a live process" if summary.running else "free",
+            "events": state.seq,
+            "sections": [
+                {"number": s.number, "verb": s.verb, "cell": s.cell, "outcome": s.outcome or "open", "done": s.done}
+                for s in state.sections.values()
+            ],
+            "message": self._message(state),
+            "next": self._next(state, running=summary.running),
+        }
+
+    def _message(self, state: JobState) -> str:
+        blocked = state.checkpoints.get("blocked")
+        return blocked.summary if blocked is not None and state.status.startswith("blocked_e") else ""
+
+    def _question(self, state: JobState, decision: Decision, now: datetime) -> dict[str, Any]:
+        asked = next((c for c in state.checkpoints.values() if c.seq == decision.checkpoint_seq), None)
+        since = datetime.fromisoformat(asked.created_at) if asked else now
+        return {
+            "plan": str(decision.binds["plan"]),
+            "section": decision.section,
+            "summary": asked.summary if asked else "",
+            "since": since.astimezone().strftime("%H:%M"),
+            "for_ms": int((now - since).total_seconds() * 1000),
+        }
+
+    def _next(self, state: JobState, *, running: bool) -> list[str]:
+        job = state.job_id
+        if state.final:
+            return [f"clockwork jobpack export {job}"]
+        if state.open_decisions:
+            plan = str(state.open_decisions[0].binds["plan"])[:8]
+            return [
+                f'clockwork approve {job} --plan {plan} --reason "…"  &&  clockwork job resume {job}',
+                f'clockwork reject {job} --reason "…"',
+            ]
+        return [] if running else [f"clockwork job resume {job}"]
+
+    def events(self, job_id: str) -> list[dict[str, Any]]:
+        """Return the job's events as documents, oldest first."""
+        view = self.store.read(check_job_id(job_id))
+        return [
+            {"seq": e.seq, "created_at": e.created_at, "epoch": e.epoch, "type": e.type, "payload": dict(e.payload)}
+            for e in view.events
+        ]
+
+    def plan_document(self, job_id: str) -> tuple[Mapping[str, Any], str]:
+        """Return the plan that the job waits with, and its digest.
+
+        Raises:
+            InvalidTransitionError: it waits for nothing.
+        """
+        state = self.state(job_id)
+        decision = self._open_decision(state)
+        digest = str(decision.binds["plan"])
+        document: Mapping[str, Any] = parse_json(self.store.blobs(job_id).get(digest), what="the recorded plan")
+        return document, digest
+
+    def _open_decision(self, state: JobState) -> Decision:
+        if not state.open_decisions:
+            raise InvalidTransitionError(
+                f"job {state.job_id} waits for no approval (it is {state.status})",
+                hint=f"clockwork job status {state.job_id}",
+            )
+        decision: Decision = state.open_decisions[0]
+        return decision
+
+    # --- deciding -------------------------------------------------------------------------------------------------
+
+    def approve(self, job_id: str, *, plan: str, reason: str, by: str = "", via: str = "cli") -> dict[str, Any]:
+        """Record an approval of the plan whose digest starts with *plan* (8 hex or more) and return what was recorded.
+
+        Raises:
+            UnsafeOperationError: asked from inside the job's own processes.
+            InvalidInputError: *plan* is too short or another plan. InvalidTransitionError: nothing waits.
+        """
+        from clockwork_nb.jobs.approval import grant
+
+        state = self.state(job_id)
+        self._refuse_own_tree(state)
+        decision = self._open_decision(state)
+        bound = str(decision.binds["plan"])
+        if len(plan) < 8 or not bound.startswith(plan):
+            raise InvalidInputError(
+                f"job {job_id} waits with plan {bound[:8]}, not {plan[:64] or '(nothing)'}",
+                hint=f"Look at it: clockwork job status {job_id}\nThen: clockwork approve {job_id} --plan {bound[:8]} --reason …",
+            )
+        draft = grant(
+            state, decision.approval_id, seen=decision.binds, by=by or self.settings.user, via=via, reason=reason,
+            now=self.clock.now(),
+        )  # fmt: skip
+        self.store.append_control(job_id, draft)
+        return {"job": job_id, "plan": bound, **{k: draft.payload[k] for k in ("by", "via", "reason", "expires_at")}}
+
+    def reject(self, job_id: str, *, reason: str, by: str = "", via: str = "cli") -> dict[str, Any]:
+        """Record a no, and end the job when nobody runs it.
+
+        Raises:
+            UnsafeOperationError, InvalidTransitionError: as `approve`.
+        """
+        from clockwork_nb.jobs.approval import deny
+
+        state = self.state(job_id)
+        self._refuse_own_tree(state)
+        decision = self._open_decision(state)
+        who = by or self.settings.user
+        draft = deny(state, decision.approval_id, by=who, via=via, reason=reason, now=self.clock.now())
+        self.store.append_control(job_id, draft)
+        self._end(job_id, "denied", f"refused by {who}")
+        return {"job": job_id, "plan": str(decision.binds["plan"]), "by": who, "reason": reason}
+
+    def cancel(self, job_id: str, *, reason: str = "") -> dict[str, Any]:
+        """Ask the job's runner to stop; end the job here and now when nobody runs it.
+
+        Raises:
+            InvalidTransitionError: it is at its end.
+        """
+        from clockwork_nb.jobs.commands import request_stop
+
+        state = self.state(job_id)
+        draft = request_stop(state, "cancel", by=self.settings.user, reason=reason)
+        self.store.append_control(job_id, draft)
+        ended = self._end(job_id, "canceled", reason or "canceled")
+        return {"job": job_id, "ended": ended}
+
+    def _end(self, job_id: str, outcome: Literal["denied", "canceled"], reason: str) -> bool:
+        """Close the open sections and cancel the job, unless a live runner will do that itself."""
+        from clockwork_nb.jobs.commands import close_section, finish, interrupted_steps
+
+        try:
+            handle = self.store.open(job_id)
+        except LeaseConflictError:
+            return False
+        run = JobRun(handle, own=True)
+        try:
+            handle.append(interrupted_steps(run.state()))
+            for section in list(run.state().open_sections):
+                handle.append([close_section(run.state(), section.number, outcome)])
+            handle.append(finish(run.state(), "canceled", reason=reason))
+        finally:
+            run.close("canceled")
+        return True
+
+    def _refuse_own_tree(self, state: JobState) -> None:
+        """Refuse an approval that comes from a process which the job itself started."""
+        if self.settings.job_id == state.job_id or self._owner_is_ancestor(state.job_id):
+            raise UnsafeOperationError(
+                "a job cannot approve itself", hint="Approve from another terminal, outside the run."
+            )
+
+    def _owner_is_ancestor(self, job_id: str) -> bool:
+        """Return whether the process that runs the job is one that this process comes from."""
+        from clockwork_nb.store.lease import read_lease
+
+        try:
+            lease = read_lease(self.store.folder(job_id) / "lease.json")
+        except (ClockworkError, OSError):
+            return False
+        if lease.state != "held":
+            return False
+        pid = os.getpid()
+        while pid > 1:
+            if pid == lease.holder.pid and pid != os.getpid():
+                return True
+            try:
+                # The name in /proc/PID/stat may hold blanks and parentheses; what follows the last one is plain.
+                pid = int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+            except (OSError, ValueError, IndexError):
+                return False
+        return False
+
+    # --- going on -------------------------------------------------------------------------------------------------
+
+    def resume_pipeline(
+        self,
+        job_id: str,
+        *,
+        rerun: Collection[str] = (),
+        printer_for: Callable[[Section, Sequence[EventView]], Callable[[EventView], None]] | None = None,
+        stop: threading.Event | None = None,
+        parallelism: int = 8,
+        timeout_per_step: int | None = None,
+    ) -> SectionOutcome:
+        """Go on with an ``apply``, ``destroy`` or ``verify`` job where it stopped, and return how it went.
+
+        *printer_for* gets the section and the job's events so far, and returns what is told the new ones.
+
+        Raises:
+            ApprovalRequiredError: nobody has decided yet. ApprovalDeniedError: it was refused.
+            StepInterruptedError: a step was cut off and may not be repeated unasked.
+            InvalidTransitionError: the job is at its end.
+        """
+        state = self.state(job_id)
+        if state.final:
+            raise InvalidTransitionError(
+                f"job {job_id} is {state.status}; there is nothing to resume",
+                hint=f"clockwork jobpack export {job_id}",
+            )
+        run = JobRun.take(self.store, job_id)
+        section = None
+        try:
+            section = self._section(run, rerun)
+        except BaseException as error:
+            code = getattr(error, "code", "E_GENERIC_FAILURE")
+            run.status("blocked_error", str(code))
+            run.close("blocked_error")
+            raise
+        if section.is_empty:
+            run.status("running")
+            run.finish("completed", "nothing was left to do")
+            return section.outcome()
+        decision = section.decision()
+        if decision is not None and decision["decision"] == "denied":
+            section.reject()
+        if section.needs_approval:
+            section.suspend()
+        on_event = printer_for(section, run.writer.events()) if printer_for is not None else None
+        return section.run(on_event=on_event, stop=stop, parallelism=parallelism, timeout_per_step=timeout_per_step)
+
+    def _section(self, run: JobRun, rerun: Collection[str]) -> Section:
+        from clockwork_nb.session.continuation import continue_section
+
+        state = run.state()
+        if any(d.status == "denied" for d in state.decisions.values()):
+            denied = next(d for d in state.decisions.values() if d.status == "denied")
+            raise ApprovalDeniedError(f"the plan was refused by {denied.by}")
+        spec = parse_json(state.spec, what="the job's spec")
+        session = self._session(run, spec)
+        options = PlanOptions.from_document(spec["options"])
+        inputs = session.inputs_digest(options, spec["verb"])
+        for known in list(state.open_sections):
+            found = continue_section(session, run, known, options, inputs=inputs, rerun=rerun)
+            if found is not None:
+                return found
+        planned = session.plan_verify(options) if spec["verb"] == "verify" else session.make_plan(options)
+        from clockwork_nb.session.sections import Section
+
+        if planned.is_empty:
+            return Section(session, spec["verb"], planned, None, run, 0)
+        built = session.build(planned)
+        number = len(run.state().sections) + 1
+        return session.open_section(run, number, spec["verb"], planned, built, cell="", call=0, inputs=inputs)
+
+    def _session(self, run: JobRun, spec: Mapping[str, Any]) -> Session:
+        from clockwork_nb.session.session import Session
+        from clockwork_nb.workspace import Workspace
+
+        where = spec["workspace"]
+        workspace = Workspace(Path(where["root"]), Path(where["folder"]), where["name"], bool(where["notebook"]))
+        if not workspace.root.is_dir():
+            raise InvalidInputError(f"the workspace {workspace.root} is not there any more")
+        session = Session(workspace, settings=self.settings, clock=self.clock)
+        session.sources.restore(spec["configuration"], run.writer.get_blob)
+        return session
+
+
+def _age(stamp: str, now: datetime) -> str:
+    """Return how long ago *stamp* was, in words; empty when there is none."""
+    if not stamp:
+        return ""
+    seconds = int((now - datetime.fromisoformat(stamp)).total_seconds())
+    for size, unit in ((86_400, "d"), (3_600, "h"), (60, "min")):
+        if seconds >= size:
+            return f"{seconds // size} {unit} ago"
+    return f"{max(0, seconds)} s ago"

@@ -1,0 +1,440 @@
+"""One apply, destroy or verify inside a job: bound to a plan and a bundle, decided on, run, closed."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from clockwork_nb.canonical import canonical_json
+from clockwork_nb.errors import (
+    ApprovalDeniedError,
+    ApprovalRequiredError,
+    ClockworkError,
+    InterruptedByUserError,
+    InvalidTransitionError,
+)
+from clockwork_nb.ports import Draft, EventView
+from clockwork_nb.session.runs import POLICY_DIGEST, JobRun
+
+if TYPE_CHECKING:
+    from clockwork_nb.jobs.commands import Outcome
+    from clockwork_nb.jobs.model import Decision, SectionState
+    from clockwork_nb.session.building import Built
+    from clockwork_nb.session.planning import Planned
+    from clockwork_nb.session.session import Session
+
+__all__ = ["Section", "SectionOutcome"]
+
+
+@dataclass(frozen=True, slots=True)
+class SectionOutcome:
+    """How a section ended.
+
+    ``status`` is ``completed``, ``failed``, ``canceled`` or ``nothing``. ``snapshot`` is the progress document that
+    every view draws. ``error`` is what a caller raises when the steps did not all succeed.
+    """
+
+    status: str
+    verb: str = "apply"
+    job_id: str = ""
+    plan_digest: str = ""
+    done: int = 0
+    failed: int = 0
+    skipped: int = 0
+    interrupted: int = 0
+    unstarted: int = 0
+    duration_s: float = 0.0
+    outputs: tuple[Mapping[str, Any], ...] = ()
+    snapshot: Mapping[str, Any] = field(default_factory=dict)
+    error: ClockworkError | None = None
+    recorded: bool = False
+    unchanged: int = 0
+    observed_s: float = 0.0
+
+    def text(self, *, color: bool = False) -> str:
+        """Return the closing lines for people."""
+        from clockwork_nb.render.progress import outcome_text
+
+        return outcome_text(self.to_document(), color=color)
+
+    def html(self) -> str:
+        """Return the frozen result for a notebook, escaped."""
+        from clockwork_nb.render.progress import progress_html
+
+        return progress_html(self.snapshot, self.to_document())
+
+    def to_document(self) -> dict[str, Any]:
+        """Return the JSON form."""
+        out: dict[str, Any] = {
+            "status": self.status,
+            "verb": self.verb,
+            "job": self.job_id,
+            "plan": self.plan_digest,
+            "done": self.done,
+            "failed": self.failed,
+            "skipped": self.skipped,
+            "interrupted": self.interrupted,
+            "unstarted": self.unstarted,
+            "duration_ms": int(self.duration_s * 1000),
+            "outputs": [dict(o) for o in self.outputs],
+            "recorded": self.recorded,
+            "unchanged": self.unchanged,
+            "observed_ms": int(self.observed_s * 1000),
+        }
+        if self.error is not None:
+            out["error"] = self.error.to_dict()
+        return out
+
+    def raise_if_failed(self) -> None:
+        """Raise the error of a section that did not succeed.
+
+        Raises:
+            AdapterFailedError, StepTimeoutError, AcceptTestError, ArtifactChangedError, InterruptedByUserError, …
+        """
+        if self.error is not None:
+            raise self.error
+
+
+class Section:
+    """A section between its plan and its end. Made by `Session.begin`; used once."""
+
+    def __init__(
+        self,
+        session: Session,
+        verb: str,
+        planned: Planned,
+        built: Built | None,
+        run: JobRun | None,
+        number: int,
+        *,
+        restored: SectionOutcome | None = None,
+        notice: str = "",
+    ) -> None:
+        self._session = session
+        self._run = run
+        self.verb = verb
+        self.planned = planned
+        self.built = built
+        self.number = number
+        self.restored = restored
+        self.notice = notice
+        """Why the question is asked again, when it is."""
+
+    # --- what it is -----------------------------------------------------------------------------------------------
+
+    @property
+    def job_id(self) -> str:
+        """The job it belongs to; empty when nothing was written."""
+        return self._run.job_id if self._run is not None else ""
+
+    @property
+    def plan_digest(self) -> str:
+        """The plan's digest, 64 hex."""
+        return self.planned.digest
+
+    @property
+    def bundle_digest(self) -> str:
+        """The bundle's digest, 64 hex; empty when there is nothing to run."""
+        return self.built.bundle.digest if self.built is not None else ""
+
+    @property
+    def serial(self) -> int:
+        """The state's serial the plan was made from."""
+        return int(self.planned.document["serial"])
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether there is nothing to do."""
+        return self.planned.is_empty
+
+    def binds(self) -> dict[str, Any]:
+        """Return what an approval of this section is bound to."""
+        document = self.planned.document
+        return {
+            "configuration": document["configuration"],
+            "plan": self.plan_digest,
+            "bundle": self.bundle_digest,
+            "policy": POLICY_DIGEST,
+            "environment": self._state().env_hash if self._run is not None else "",
+            "lineage": document["lineage"] or "",
+            "serial": self.serial,
+        }
+
+    # --- the decision ---------------------------------------------------------------------------------------------
+
+    def _state(self) -> Any:
+        assert self._run is not None
+        return self._run.state()
+
+    def _decision(self) -> Decision | None:
+        if self._run is None:
+            return None
+        found: Decision | None = self._state().decision_for(self.number)
+        return found
+
+    @property
+    def needs_approval(self) -> bool:
+        """Whether a person (or a rule standing in for one) still has to say yes."""
+        if self.is_empty or self.restored is not None or not self.planned.has_changes:
+            return False
+        decision = self._decision()
+        return decision is None or decision.status == "open"
+
+    @property
+    def approval(self) -> Mapping[str, str]:
+        """Who said yes, how and why; empty before that."""
+        decision = self._decision()
+        if decision is None or decision.status != "granted":
+            return {}
+        return {"by": decision.by, "via": decision.via, "reason": decision.reason}
+
+    def decision(self) -> Mapping[str, str] | None:
+        """Return the decision once it is recorded, by whomever; None before that. Cheap enough to poll."""
+        if self._run is None:
+            return None
+        self._run.writer.stop_requested()  # takes in what other processes wrote
+        decision = self._decision()
+        if decision is None or decision.status not in {"granted", "denied"}:
+            return None
+        return {"decision": decision.status, "by": decision.by, "via": decision.via, "reason": decision.reason}
+
+    def decide(self, decision: str, *, via: str, reason: str = "", by: str = "") -> None:
+        """Record ``granted`` or ``denied``. Thread-safe; a decision that is already there wins.
+
+        Raises:
+            StoreIOError: it could not be recorded; then nothing may run.
+        """
+        from clockwork_nb.jobs import approval
+
+        assert self._run is not None
+        current = self._decision()
+        if current is None or current.status != "open":
+            return
+        by = by or self._session.settings.user
+        now = self._session.clock.now()
+        which = current.approval_id
+        if decision == "granted":
+            draft = approval.grant(self._state(), which, seen=self.binds(), by=by, via=via, reason=reason, now=now)
+        else:
+            draft = approval.deny(self._state(), which, by=by, via=via, reason=reason, now=now)
+        self._run.writer.append([draft])
+
+    def waiting_lines(self) -> tuple[str, str]:
+        """Return the sentence that says what waits, and the lines with the commands that go on."""
+        from clockwork_nb.render.gate import waiting_text
+
+        text = waiting_text(
+            job_id=self.job_id,
+            plan_digest=self.plan_digest,
+            document=self.planned.document,
+            place=self._session.place,
+        )
+        first, _, rest = text.partition("\n")
+        return first, f"{self.notice}\n{rest}" if self.notice else rest
+
+    def suspend(self) -> NoReturn:
+        """Leave the job waiting for its decision and raise the error that says how to go on.
+
+        Raises:
+            ApprovalRequiredError: always.
+        """
+        assert self._run is not None
+        first, rest = self.waiting_lines()
+        self._run.status("blocked_decision", "approval")
+        self._run.close("blocked_decision")
+        raise ApprovalRequiredError(
+            first,
+            hint=rest,
+            details={
+                "job_id": self.job_id,
+                "plan": self.plan_digest,
+                "section": self.number,
+                "risks": list(self.planned.risks),
+            },
+        )
+
+    def reject(self) -> NoReturn:
+        """End the section (and an own job) after a recorded no, and raise it.
+
+        Raises:
+            ApprovalDeniedError: always.
+        """
+        decision = self._decision()
+        self._close("denied")
+        if self._run is not None:
+            self._run.finish("canceled", "the plan was refused")
+        who = decision.by if decision is not None else "nobody"
+        why = f': "{decision.reason}"' if decision is not None and decision.reason else ""
+        raise ApprovalDeniedError(
+            f"plan {self.plan_digest[:8]} was refused by {who}{why}",
+            hint="Nothing was run. Change the configuration and plan again.",
+            details={"job_id": self.job_id},
+        )
+
+    def cancel(self, reason: str) -> None:
+        """End the section while it waits, because the person stopped it."""
+        if self._run is None:
+            return
+        self._close("canceled")
+        self._run.finish("canceled", reason)
+
+    def _close(self, outcome: Outcome, state_after: str = "") -> None:
+        from clockwork_nb.jobs.commands import close_section
+
+        assert self._run is not None
+        self._run.writer.append([close_section(self._state(), self.number, outcome, state_after=state_after)])
+
+    # --- the work -------------------------------------------------------------------------------------------------
+
+    def outcome(self) -> SectionOutcome:
+        """Return the final outcome of a section with nothing to run."""
+        if self.restored is not None:
+            return self.restored
+        return SectionOutcome(
+            "nothing",
+            self.verb,
+            job_id=self.job_id,
+            plan_digest=self.plan_digest,
+            outputs=tuple(self._session.outputs()),
+            unchanged=sum(1 for c in self.planned.document["changes"] if c["kind"] == "noop"),
+            observed_s=self.planned.observed_s,
+        )
+
+    def run(
+        self,
+        *,
+        on_event: Callable[[EventView], None] | None = None,
+        stop: threading.Event | None = None,
+        parallelism: int = 8,
+        timeout_per_step: int | None = None,
+    ) -> SectionOutcome:
+        """Run every step that is not done yet and return how it went. Blocking.
+
+        Args:
+            on_event: called with each event as it becomes durable; must not block.
+            stop: set it to stop: running steps are killed, what is finished stays finished.
+            parallelism: steps at once, 1 or more.
+            timeout_per_step: seconds; shortens the limit of every step.
+
+        Raises:
+            ApprovalRequiredError: there is no decision. ApprovalDeniedError: it is no.
+            ApprovalStaleError: what was approved is not what would run.
+            StateLockedError, LeaseLostError, StoreIOError, StepInterruptedError, StoreCorruptError.
+        """
+        if self.is_empty or self.restored is not None:
+            return self.outcome()
+        from clockwork_nb.session.execution import execute
+
+        assert self._run is not None
+        if self.planned.has_changes:
+            self._check_decision()
+        self._run.status("running")
+        started = time.monotonic()
+        try:
+            ran = execute(
+                self._session, self, self._run,
+                on_event=on_event, stop=stop, parallelism=parallelism, timeout_per_step=timeout_per_step,
+            )  # fmt: skip
+        except ClockworkError as error:
+            self._block(error)
+            raise
+        result = ran.result
+        outcome = SectionOutcome(
+            "completed",
+            self.verb,
+            self.job_id,
+            self.plan_digest,
+            done=len(result.done),
+            failed=len(result.failed),
+            skipped=len(result.skipped),
+            interrupted=len(result.interrupted),
+            unstarted=len(result.waiting),
+            duration_s=time.monotonic() - started,
+            outputs=ran.outputs,
+            snapshot=ran.snapshot,
+            error=result.error,
+        )
+        if result.error is None:
+            self._close("completed", ran.state_blob)
+            self._run.finish("completed", f"{self.verb}: {len(result.done)} steps done")
+            return outcome
+        self._block(result.error)
+        status = "canceled" if isinstance(result.error, InterruptedByUserError) else "failed"
+        return replace(outcome, status=status, outputs=())
+
+    def _block(self, error: ClockworkError) -> None:
+        """Leave an own job where it can be resumed, saying why."""
+        assert self._run is not None
+        if not self._run.own or error.code in {"E_LEASE_LOST", "E_STORE_IO", "E_STORE_FULL"}:
+            return
+        if isinstance(error, ApprovalRequiredError):
+            self._run.status("blocked_decision", error.code)
+            self._run.close("blocked_decision")
+            return
+        stop = self._run.writer.stop_requested()
+        if stop == "cancel":
+            self._close("canceled")
+            self._run.finish("canceled", "canceled")
+            return
+        from clockwork_nb.jobs.commands import checkpoint
+
+        blocked = checkpoint("blocked", error.message, reason_codes=[error.code], section=self.number)
+        self._run.writer.append([blocked])
+        self._run.status("paused" if stop == "pause" else "blocked_error", error.code)
+        self._run.close("blocked_error")
+
+    def _check_decision(self) -> None:
+        from clockwork_nb.jobs.approval import check_granted
+
+        if self.needs_approval:
+            first, rest = self.waiting_lines()
+            raise ApprovalRequiredError(first, hint=rest, details={"job_id": self.job_id, "plan": self.plan_digest})
+        check_granted(self._state(), self.number, self.binds(), now=self._session.clock.now())
+
+    def events(self) -> Sequence[EventView]:
+        """Return every event of the job so far."""
+        return self._run.writer.events() if self._run is not None else ()
+
+    def section_state(self) -> SectionState:
+        """Return the section as the log tells it."""
+        state: SectionState = self._state().sections[self.number]
+        return state
+
+
+def bind_drafts(
+    section: int, planned: Planned, built: Built, *, plan_blob: str, bundle_blob: str, state_blob: str
+) -> list[Draft]:
+    """Return the events that bind section *section* to its plan and bundle."""
+    document = planned.document
+    plan: dict[str, Any] = {
+        "section": section,
+        "plan": plan_blob,
+        "configuration": document["configuration"],
+        "lineage": document["lineage"] or "",
+        "serial": document["serial"],
+        "changes": sum(1 for c in document["changes"] if c["kind"] not in {"noop", "verify"}),
+    }
+    if state_blob:
+        plan["state_before"] = state_blob
+    return [
+        Draft("plan.bound", plan),
+        Draft("bundle.bound", {"section": section, "bundle": bundle_blob}),
+        Draft("policy.bound", {"section": section, "policy": POLICY_DIGEST}),
+    ]
+
+
+def put_evidence(run: JobRun, planned: Planned, built: Built, state: Mapping[str, Any] | None) -> tuple[str, str, str]:
+    """Make plan, bundle, scripts and the state before durable as blobs; return the first two and the last digest."""
+    writer = run.writer
+    plan_blob = writer.put_blob(canonical_json(dict(planned.document)))
+    for artifact in built.bundle.artifacts:
+        if not artifact.secret:
+            writer.put_blob(artifact.content)
+    bundle_blob = writer.put_blob(built.bundle.document_bytes())
+    state_blob = writer.put_blob(canonical_json(dict(state))) if state is not None else ""
+    if plan_blob != planned.digest or bundle_blob != built.bundle.digest:
+        raise InvalidTransitionError("the plan's bytes are not its digest; this is a defect of clockwork")
+    return plan_blob, bundle_blob, state_blob

@@ -1,0 +1,450 @@
+"""The facade: one workspace and the verbs on it. Wires the edge to the core; decides nothing itself."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from clockwork_nb.canonical import digest
+from clockwork_nb.clock import Clock, SystemClock, rfc3339
+from clockwork_nb.errors import InvalidInputError, PlanStaleError
+from clockwork_nb.ports import Draft
+from clockwork_nb.session.configuration import CellReport, ConfigurationSources
+from clockwork_nb.session.free_ports import FreePorts
+from clockwork_nb.session.options import PlanOptions
+from clockwork_nb.session.planning import Planned, observe_all
+from clockwork_nb.session.runs import TOOL_VERSION, JobRun
+from clockwork_nb.session.sections import Section, SectionOutcome, bind_drafts, put_evidence
+from clockwork_nb.settings import Settings, load_settings
+from clockwork_nb.workspace import Workspace, folder_workspace, notebook_workspace
+
+if TYPE_CHECKING:
+    from clockwork_nb.assembly.prior import PriorState
+    from clockwork_nb.diagnostics import Diagnostic
+    from clockwork_nb.intake.desired import EnvFacts
+    from clockwork_nb.ports import Registry
+    from clockwork_nb.session.building import Built
+
+__all__ = ["Session"]
+
+
+class Session:
+    """One workspace and the verbs on it.
+
+    Args:
+        workspace: where the configuration and the state are.
+        settings: default: from the environment.
+        clock: default: the machine's.
+        types: the resource types; default: the built-in ones and those of installed packages.
+    """
+
+    def __init__(
+        self,
+        workspace: Workspace,
+        *,
+        settings: Settings | None = None,
+        clock: Clock | None = None,
+        types: Registry | None = None,
+    ) -> None:
+        from clockwork_nb.resources.registry import builtin_types
+
+        self.workspace = workspace
+        self.settings = settings or load_settings()
+        self.clock = clock or SystemClock()
+        self.types = types if types is not None else builtin_types()
+        self.sources = ConfigurationSources(workspace, self.types, self.settings.cw_vars)
+        self.place = ""
+        """Where a waiting text says the run stopped ("cell 9 (%cw_apply)"); set by the notebook side."""
+        self._remote: JobRun | None = None
+        self._now = ""
+
+    @classmethod
+    def for_folder(cls, root: Path, *, name: str = "", settings: Settings | None = None) -> Session:
+        """Return the session of the folder *root* (its ``*.cw`` files)."""
+        return cls(folder_workspace(root, name=name), settings=settings)
+
+    @classmethod
+    def for_notebook(cls, folder: Path, stem: str, *, settings: Settings | None = None) -> Session:
+        """Return the session of the notebook ``<folder>/<stem>.ipynb`` (its ``%%cw`` cells)."""
+        return cls(notebook_workspace(folder, stem), settings=settings)
+
+    # --- configuration --------------------------------------------------------------------------------------------
+
+    @property
+    def cells(self) -> Mapping[str, str]:
+        """Key → text of every cell so far."""
+        return self.sources.cells
+
+    def set_cell(self, key: str, text: str, *, shown: str = "") -> CellReport:
+        """Put *text* in the place of cell *key* and return what it declares.
+
+        Raises:
+            ConfigurationError: the cell has mistakes.
+        """
+        return self.sources.set_cell(key, text, shown or f"cell {key}")
+
+    def drop_cell(self, key: str) -> None:
+        """Forget cell *key*."""
+        self.sources.drop_cell(key)
+
+    def load(self, path: Path) -> list[str]:
+        """Add a folder or file of ``.cw`` text and return the names that were added."""
+        return self.sources.load(path if path.is_absolute() else self.workspace.root / path)
+
+    def set_variable(self, name: str, value: Any, *, source: str = "%cw_var") -> None:
+        """Give a variable a value for this session; the later call wins."""
+        self.sources.set_variable(name, value, source)
+
+    def variables_declared(self) -> list[dict[str, Any]]:
+        """Return every declared variable as people see it: name, type, value, source, sensitive; sorted by name."""
+        return self.sources.variables()
+
+    def validate(self) -> tuple[Diagnostic, ...]:
+        """Return every finding about the configuration, values included; empty when all is well."""
+        from clockwork_nb.diagnostics import Severity
+        from clockwork_nb.errors import ConfigurationError
+
+        found = self.sources.diagnostics()
+        if any(d.severity is Severity.ERROR for d in found):
+            return tuple(found)
+        try:
+            _, warnings = self.sources.evaluate(PlanOptions(), now=self._frozen_now(), free_port=self._ports())
+        except ConfigurationError as error:
+            return error.diagnostics
+        return tuple(warnings)
+
+    def declared(self) -> Mapping[str, Any]:
+        """Return source key → what it declares."""
+        return self.sources.declared()
+
+    # --- facts and state ------------------------------------------------------------------------------------------
+
+    def facts(self) -> EnvFacts:
+        """Return this machine's facts, collected once a process."""
+        from clockwork_nb.forge.facts import collect_facts
+
+        return collect_facts()
+
+    def prior(self) -> PriorState:
+        """Return the recorded state, with what the last job's log knows beyond the file.
+
+        Raises:
+            StoreCorruptError: the file or that log is damaged.
+        """
+        from clockwork_nb.assembly.prior import PriorState
+        from clockwork_nb.session.recovery import recovered_state
+
+        document, _ = recovered_state(self.workspace, self.settings, self._engine_run())
+        return PriorState() if document is None else PriorState.from_document(document)
+
+    def outputs(self) -> list[Mapping[str, Any]]:
+        """Return the outputs of the last apply: name, value, sensitive."""
+        outputs: list[Mapping[str, Any]] = list(self.prior().to_document()["outputs"])
+        return outputs
+
+    def _frozen_now(self) -> str:
+        if not self._now:
+            self._now = rfc3339(self.clock.now())
+        return self._now
+
+    def _ports(self, prior: PriorState | None = None) -> FreePorts:
+        recorded: dict[str, int] = {}
+        run = self._engine_run()
+        if run is not None:
+            recorded.update(_bound_ports(run))
+        if prior is not None:
+            recorded.update(prior.ports)
+        return FreePorts(str(self.workspace.folder), recorded)
+
+    def _engine_run(self) -> JobRun | None:
+        if self._remote is None and self.settings.job_socket:
+            self._remote = JobRun.remote(self.settings)
+        return self._remote
+
+    # --- the pipeline ---------------------------------------------------------------------------------------------
+
+    def plan(self, options: PlanOptions | None = None, *, cell: str = "", call: int = 0) -> Planned:
+        """Return what would have to change, and why. Writes nothing (but a notebook run's journal).
+
+        Args:
+            cell, call: which cell asks, for the how-manieth time; only a notebook run needs them.
+
+        Raises:
+            ConfigurationError: the configuration has mistakes, all of them in ``diagnostics``.
+            UnsafeOperationError: a protected resource would be destroyed.
+        """
+        options = options or PlanOptions()
+        run = self._engine_run()
+        if run is not None and cell:
+            from clockwork_nb.session.journal import plan_in_journal
+
+            return plan_in_journal(self, run, options, cell, call)
+        return self.make_plan(options)
+
+    def make_plan(self, options: PlanOptions) -> Planned:
+        """Return a fresh plan, never one from a journal."""
+        from clockwork_nb.assembly.planner import make_plan
+        from clockwork_nb.forge.state import secret_key
+
+        prior = self.prior()
+        ports = self._ports(prior)
+        desired, warnings = self.sources.evaluate(options, now=self._frozen_now(), free_port=ports)
+        observations, seconds = observe_all(desired, prior, self.types, self.workspace)
+        plan = make_plan(
+            desired,
+            prior,
+            observations,
+            types=self.types,
+            facts=self.facts(),
+            tool_version=TOOL_VERSION,
+            secret_key=secret_key(self.workspace.folder),
+            destroy=options.destroy,
+            targets=options.targets,
+            prune=options.prune,
+        )
+        document = plan.to_document()
+        return Planned(
+            document, digest(document), plan=plan, desired=desired, diagnostics=tuple(warnings), observed_s=seconds
+        )
+
+    def plan_verify(self, options: PlanOptions) -> Planned:
+        """Return a plan that only runs the checks.
+
+        Raises:
+            ConfigurationError: the configuration has mistakes.
+        """
+        from dataclasses import replace
+
+        from clockwork_nb.assembly.planner import verify_actions
+
+        planned = self.make_plan(options)
+        assert planned.plan is not None
+        assert planned.desired is not None
+        actions = verify_actions(planned.desired, self.types)
+        addresses = {a.address for a in actions}
+        changes = tuple(
+            replace(
+                c, kind="verify" if c.address in addresses else "noop", after=None, attributes=(), risk=(), reason=""
+            )
+            for c in planned.plan.changes
+            if c.kind not in {"delete", "forget"}
+        )
+        plan = replace(planned.plan, actions=actions, changes=changes, drift=(), outputs=())
+        document = plan.to_document()
+        return replace(planned, plan=plan, document=document, digest=digest(document))
+
+    def build(self, planned: Planned, *, keep_edits: bool = False, force: bool = False) -> Built:
+        """Write the scripts of *planned* to the build folder and return them, validated. Runs nothing.
+
+        Raises:
+            BundleError: with every finding. ArtifactChangedError: an edit and a new template collide.
+        """
+        from clockwork_nb.session.building import build_bundle
+
+        return build_bundle(
+            planned, self.workspace, self.types, self.facts(), keep_edits=keep_edits, force=force,
+            live=self._live_addresses(planned),
+        )  # fmt: skip
+
+    def _live_addresses(self, planned: Planned) -> dict[str, None]:
+        return {c["address"]: None for c in planned.document["changes"] if c["kind"] not in {"delete", "forget"}}
+
+    # --- sections -------------------------------------------------------------------------------------------------
+
+    def begin(
+        self,
+        verb: str,
+        options: PlanOptions | None = None,
+        *,
+        cell: str = "",
+        call: int = 0,
+        keep_edits: bool = False,
+        force: bool = False,
+        plan_file: Path | None = None,
+    ) -> Section:
+        """Plan, build and put the question: the section of one ``apply``, ``destroy`` or ``verify``.
+
+        In a notebook run a section that an earlier attempt finished is answered from the journal (``restored``).
+
+        Raises:
+            PlanStaleError: *plan_file* is not what would happen now, or the notebook run's cell changed.
+            ConfigurationError, BundleError, ArtifactChangedError, UnsafeOperationError, StoreIOError.
+        """
+        options = options or PlanOptions()
+        run = self._engine_run()
+        if run is not None:
+            from clockwork_nb.session.journal import section_in_journal
+
+            found = section_in_journal(self, run, verb, options, cell, call)
+            if found is not None:
+                return found
+        if plan_file is not None:
+            planned = self._saved_plan(plan_file)
+        elif verb == "verify":
+            planned = self.plan_verify(options)
+        else:
+            planned = self.make_plan(options)
+        if planned.is_empty:
+            return self._empty(verb, options, planned, run, cell, call)
+        built = self.build(planned, keep_edits=keep_edits, force=force)
+        if run is None:
+            run = self._own_run(verb, options, planned)
+        number = len(run.state().sections) + 1
+        inputs = self.inputs_digest(options, verb)
+        return self.open_section(run, number, verb, planned, built, cell=cell, call=call, inputs=inputs)
+
+    def inputs_digest(self, options: PlanOptions, verb: str) -> str:
+        """Return the digest of what this verb's answer depends on, besides the machine."""
+        from clockwork_nb.forge.state import secret_key
+
+        return self.sources.inputs_digest(options, verb, secret_key(self.workspace.folder))
+
+    def open_section(
+        self, run: JobRun, number: int, verb: str, planned: Planned, built: Built, *, cell: str, call: int, inputs: str
+    ) -> Section:
+        """Write the section's opening, bind it to plan and bundle, and ask for approval when there is a change."""
+        prior = self.prior()
+        state = prior.to_document() if prior.lineage else None
+        plan_blob, bundle_blob, state_blob = put_evidence(run, planned, built, state)
+        opened = Draft(
+            "section.opened", {"section": number, "verb": verb, "cell": cell, "call": call, "inputs": inputs}
+        )
+        binds = bind_drafts(number, planned, built, plan_blob=plan_blob, bundle_blob=bundle_blob, state_blob=state_blob)
+        run.writer.append([opened, *binds])
+        section = Section(self, verb, planned, built, run, number)
+        self.ask(run, section)
+        return section
+
+    def ask(self, run: JobRun, section: Section) -> None:
+        """Write the question, when the section has a change that nobody decided on yet."""
+        from clockwork_nb.ids import new_ulid
+        from clockwork_nb.jobs.commands import request_approval
+
+        if not section.planned.has_changes:
+            return
+        counts = ", ".join(f"{n} to {kind}" for kind, n in sorted(_counts(section.planned.document).items()))
+        digest8 = section.plan_digest[:8]
+        run.writer.append(
+            request_approval(
+                run.state(),
+                section.number,
+                approval_id=f"ap_{new_ulid()}",
+                binds=section.binds(),
+                summary=f"{section.verb}: plan {digest8}: {counts}",
+                instructions=f'clockwork approve {run.job_id} --plan {digest8} --reason "…"',
+                reason_codes=[f"risk:{r}" for r in section.planned.risks],
+            )
+        )
+
+    def _own_run(self, verb: str, options: PlanOptions, planned: Planned) -> JobRun:
+        from clockwork_nb.session.runs import open_store
+
+        store = open_store(self.settings)
+        spec = {
+            "verb": verb,
+            "workspace": {
+                "root": str(self.workspace.root),
+                "folder": str(self.workspace.folder),
+                "name": self.workspace.name,
+                "notebook": self.workspace.is_notebook,
+            },
+            "options": options.to_document(),
+        }
+        texts: list[bytes] = []
+        configuration = self.sources.to_document(texts)
+        return JobRun.create(
+            store,
+            name=f"{verb} {self.workspace.name}",
+            adapter="pipeline",
+            lineage=planned.document["lineage"] or "",
+            spec={**spec, "configuration": configuration},
+            blobs=texts,
+        )
+
+    def _empty(
+        self, verb: str, options: PlanOptions, planned: Planned, run: JobRun | None, cell: str, call: int
+    ) -> Section:
+        number = 0
+        if run is not None:
+            number = len(run.state().sections) + 1
+            inputs = self.inputs_digest(options, verb)
+            plan_blob = run.writer.put_blob(_document_bytes(planned))
+            run.writer.append(
+                [
+                    Draft("section.opened", {"section": number, "verb": verb, "cell": cell, "call": call, "inputs": inputs}),
+                    Draft(
+                        "plan.bound",
+                        {
+                            "section": number,
+                            "plan": plan_blob,
+                            "configuration": planned.document["configuration"],
+                            "lineage": planned.document["lineage"] or "",
+                            "serial": planned.document["serial"],
+                            "changes": 0,
+                        },
+                    ),
+                    Draft(
+                        "section.closed",
+                        {"section": number, "outcome": "completed", "done": 0, "failed": 0, "skipped": 0},
+                    ),
+                ]
+            )  # fmt: skip
+        return Section(self, verb, planned, None, run, number)
+
+    def _saved_plan(self, path: Path) -> Planned:
+        from clockwork_nb.assembly.planfile import decode_plan, explain_stale
+        from clockwork_nb.fs import read_bytes
+
+        try:
+            saved = decode_plan(read_bytes(path))
+        except OSError as error:
+            raise InvalidInputError(
+                f"cannot read {path}: {error.strerror}", hint="clockwork plan --out plan.json"
+            ) from error
+        options = PlanOptions(destroy=bool(saved.document["destroy"]), targets=tuple(saved.document["targets"]))
+        for item in saved.document["variables"]:
+            if item["source"] != "default" and not isinstance(item["value"], dict):
+                self.sources.set_variable(item["name"], item["value"], item["source"])
+        planned = self.make_plan(options)
+        if planned.digest != saved.digest:
+            moved = explain_stale(saved.document, planned.document)
+            raise PlanStaleError(
+                f"{path.name} is not what would happen now: {'; '.join(moved) or 'the plan differs'}",
+                hint="Nothing was run. Plan again, look, and apply that: clockwork plan --out plan.json",
+                details={"saved": saved.digest, "now": planned.digest, "moved": moved},
+            )
+        return planned
+
+    def restored_outcome(self, document: Mapping[str, Any], done: int, job_id: str) -> SectionOutcome:
+        """Return the outcome of a section that an earlier attempt of this notebook run finished."""
+        outputs = tuple(
+            {"name": o["name"], "value": o["after"], "sensitive": o["sensitive"]} for o in document["outputs"]
+        )
+        return SectionOutcome("completed", job_id=job_id, done=done, outputs=outputs, recorded=True)
+
+
+def _counts(document: Mapping[str, Any]) -> dict[str, int]:
+    out: dict[str, int] = {}
+    for change in document["changes"]:
+        if change["kind"] != "noop":
+            out[change["kind"]] = out.get(change["kind"], 0) + 1
+    return out
+
+
+def _document_bytes(planned: Planned) -> bytes:
+    from clockwork_nb.canonical import canonical_json
+
+    return canonical_json(dict(planned.document))
+
+
+def _bound_ports(run: JobRun) -> dict[str, int]:
+    """Return the ports of the run's latest plan, so that a resumed run asks for the same ones."""
+    from clockwork_nb.canonical import parse_json
+
+    for section in reversed(list(run.state().sections.values())):
+        if section.plan:
+            ports = parse_json(run.writer.get_blob(section.plan))["ports"]
+            if ports:
+                return {p["name"]: p["port"] for p in ports}
+    return {}
