@@ -1,0 +1,229 @@
+"""An apply, destroy or verify from a notebook: plan and build, the gate, the steps, and the result that stays."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections import deque
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
+
+from clockwork_nb.errors import ApprovalDeniedError, ApprovalRequiredError, ClockworkError, InterruptedByUserError
+from clockwork_nb.magics._display import Result
+from clockwork_nb.magics._gate import Answer, decide, off_loop
+from clockwork_nb.magics._views import show
+
+if TYPE_CHECKING:
+    from clockwork_nb.ports import EventView
+    from clockwork_nb.session.sections import Section, SectionOutcome
+
+__all__ = ["OnEvent", "View", "carry_out", "outcome_result", "resume"]
+
+OnEvent: TypeAlias = "Callable[[EventView], None]"
+
+TICK_S = 0.1
+"""How often a view is redrawn while steps run: ten messages a second, whatever the steps do."""
+
+
+class View(Protocol):
+    """What the person sees from the gate to the end. Every method is called from the event loop's thread."""
+
+    def ask(self, answer: Callable[[Answer], None]) -> None:
+        """Show the question; may block while somebody types."""
+        ...
+
+    def started(self, section: Section) -> None:
+        """The decision is there; steps begin."""
+        ...
+
+    def progress(self, events: list[EventView]) -> None:
+        """Show what happened since the last call; called also when nothing did."""
+        ...
+
+    def finished(self, result: Result) -> None:
+        """Replace everything by the result that stays in the notebook."""
+        ...
+
+
+async def carry_out(
+    begin: Callable[[], Section],
+    view_for: Callable[[Section], View],
+    *,
+    can_ask: bool,
+    auto_approve: bool,
+    parallelism: int,
+    timeout_per_step: int | None = None,
+) -> Result:
+    """Carry out the section that *begin* makes and return its result.
+
+    Raises:
+        ClockworkError: the first thing that went wrong; the view has been frozen with what there is to see.
+    """
+    section = await _begun(begin)
+    if section.restored is not None or section.is_empty:
+        outcome = section.outcome()
+        result = outcome_result(outcome)
+        show(result)
+        outcome.raise_if_failed()
+        return result
+    if section.needs_approval and auto_approve:
+        await off_loop(lambda: section.decide("granted", via="auto", reason=""))
+    view = view_for(section)
+    if section.needs_approval:
+        try:
+            await decide(section, view if can_ask else None)
+        except ClockworkError as error:
+            view.finished(_ended_early(section, error))
+            raise
+    view.started(section)
+
+    def run(on_event: OnEvent, stop: threading.Event) -> SectionOutcome:
+        return section.run(on_event=on_event, stop=stop, parallelism=parallelism, timeout_per_step=timeout_per_step)
+
+    try:
+        outcome = await _watched(run, view)
+    except ClockworkError as error:
+        view.finished(_ended_early(section, error))
+        raise
+    return _shown(outcome, view)
+
+
+async def resume(
+    go_on: Callable[[Callable[[Section], None], OnEvent, threading.Event], SectionOutcome],
+    view_for: Callable[[Section], View],
+) -> Result:
+    """Go on with a job: *go_on* gets what to call with the section it found, with events, and the stop event.
+
+    Raises:
+        ClockworkError: why it cannot go on, or what went wrong.
+    """
+    view = _LateView(view_for)
+    try:
+        outcome = await _watched(lambda on_event, stop: go_on(view.found, on_event, stop), view)
+    except ClockworkError as error:
+        if view.section is not None:
+            view.finished(_ended_early(view.section, error))
+        raise
+    return _shown(outcome, view)
+
+
+class _LateView:
+    """Stands in for the view until the section is known; that is told from another thread."""
+
+    def __init__(self, view_for: Callable[[Section], View]) -> None:
+        self.section: Section | None = None
+        self._view_for = view_for
+        self._view: View | None = None
+
+    def found(self, section: Section) -> None:
+        self.section = section
+
+    def _real(self) -> View | None:
+        if self._view is None and self.section is not None:
+            self._view = self._view_for(self.section)
+            self._view.started(self.section)
+        return self._view
+
+    def ask(self, answer: Callable[[Answer], None]) -> None:
+        """A resumed job asks nothing: it is approved or it waits on."""
+
+    def started(self, section: Section) -> None:
+        self.found(section)
+
+    def progress(self, events: list[EventView]) -> None:
+        view = self._real()
+        if view is not None:
+            view.progress(events)
+
+    def finished(self, result: Result) -> None:
+        view = self._real()
+        if view is not None:
+            view.finished(result)
+
+
+def _shown(outcome: SectionOutcome, view: View) -> Result:
+    result = outcome_result(outcome)
+    view.finished(result)
+    if isinstance(outcome.error, InterruptedByUserError):
+        total = outcome.snapshot["totals"]["steps"]
+        raise InterruptedByUserError(
+            f"stopped after step {outcome.done} of {total}", hint=outcome.error.hint, details=outcome.error.details
+        )
+    outcome.raise_if_failed()
+    return result
+
+
+async def _begun(begin: Callable[[], Section]) -> Section:
+    made: list[Section] = []
+    try:
+        return await off_loop(lambda: made.append(begin()) or made[0])  # type: ignore[func-returns-value]
+    except (asyncio.CancelledError, KeyboardInterrupt):
+        if made and made[0].restored is None and not made[0].is_empty:
+            made[0].cancel("stopped before the decision")
+        raise InterruptedByUserError("stopped while planning; nothing was run") from None
+
+
+async def _watched(run: Callable[[OnEvent, threading.Event], SectionOutcome], view: View) -> SectionOutcome:
+    """Do *run* in a thread and feed the view from here, the one place that touches widgets."""
+    events: deque[EventView] = deque()
+    stop = threading.Event()
+    work = asyncio.get_running_loop().run_in_executor(None, run, events.append, stop)
+    try:
+        while not work.done():
+            try:
+                await asyncio.wait([work], timeout=TICK_S)
+            except asyncio.CancelledError:
+                stop.set()  # the runner kills the running steps and says where it stopped; that takes a moment
+            view.progress(_drained(events))
+    finally:
+        stop.set()
+    view.progress(_drained(events))
+    return work.result()
+
+
+def _drained(events: deque[EventView]) -> list[EventView]:
+    out = []
+    while events:
+        out.append(events.popleft())
+    return out
+
+
+def outcome_result(outcome: SectionOutcome) -> Result:
+    """Return how a section ended, for the notebook."""
+    mark = "(from this run's journal)\n" if outcome.recorded else ""
+    return Result("outcome", mark + outcome.text(), outcome.html(), outcome.to_document(), outcome)
+
+
+def _ended_early(section: Section, error: ClockworkError) -> Result:
+    """Return what stays in the cell when nothing was run: the plan, and why."""
+    from clockwork_nb.render.html import element
+    from clockwork_nb.render.theme import wrap
+
+    word, colour = "failed", "bad"
+    if isinstance(error, ApprovalDeniedError):
+        word, colour = "refused", "bad"
+    elif isinstance(error, ApprovalRequiredError):
+        word, colour = "waiting for approval", "warn"
+    elif isinstance(error, InterruptedByUserError):
+        word, colour = "stopped", "warn"
+    lines = [error.message, *error.hint.splitlines()]
+    card = element(
+        "div",
+        element(
+            "header",
+            element("b", f"{section.verb.capitalize()}: {word}"),
+            element("code", section.plan_digest[:8], class_="cw-muted"),
+            element("span", word, class_=f"cw-pill cw-{colour} cw-right"),
+        ),
+        element("pre", "\n".join(lines)),
+        class_="cw-card",
+    )
+    document: dict[str, Any] = {
+        "status": word,
+        "job": section.job_id,
+        "plan": section.plan_digest,
+        "error": error.to_dict(),
+    }
+    plan = section.planned
+    html = plan.html() + wrap(card, label=f"{section.verb} {word}")
+    return Result("outcome", f"{plan.text()}\n\n{word}: {error.message}", html, document)
