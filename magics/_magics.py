@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Awaitable
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -142,10 +143,9 @@ class ClockworkMagics(Magics):
 
         %cw_plan [--var NAME=VALUE] [--var-file FILE] [--target ADDRESS] [--prune] [--destroy]
         """
-        call = self.notebook.next_call()
-        planned = self.notebook.session.plan(
-            self.notebook.options(parse("cw_plan", line)), cell=call.cell, call=call.number
-        )
+        planned = self.notebook.session.plan(self.notebook.options(parse("cw_plan", line)))
+        if planned.has_changes and not planned.recorded:
+            planned = replace(planned, next_lines=("%cw_build shows the scripts, %cw_apply asks and runs them",))
         return Result("plan", planned.text(), planned.html(), _plan_document(planned), planned)
 
     @no_var_expand
@@ -359,8 +359,8 @@ class ClockworkMagics(Magics):
         jobs, job = self._jobs(), self._job_id(a.job)
         self.notebook.last_job = job
         return resume(
-            lambda on_section, on_event, stop: jobs.resume_pipeline(
-                job, rerun=tuple(a.rerun), on_section=on_section, on_event=on_event, stop=stop
+            lambda printer_for, stop: jobs.resume_pipeline(
+                job, rerun=tuple(a.rerun), printer_for=printer_for, stop=stop
             ),
             views.view_for(self.notebook.front_end()),
         )

@@ -5,21 +5,25 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 from clockwork_nb.errors import ApprovalDeniedError, ApprovalRequiredError, ClockworkError, InterruptedByUserError
 from clockwork_nb.magics._display import Result
 from clockwork_nb.magics._gate import Answer, decide, off_loop
 from clockwork_nb.magics._views import show
+from clockwork_nb.render.html import Markup, element
+from clockwork_nb.render.theme import wrap
 
 if TYPE_CHECKING:
     from clockwork_nb.ports import EventView
+    from clockwork_nb.session.planning import Planned
     from clockwork_nb.session.sections import Section, SectionOutcome
 
-__all__ = ["OnEvent", "View", "carry_out", "outcome_result", "resume"]
+__all__ = ["OnEvent", "PrinterFor", "View", "carry_out", "outcome_result", "resume"]
 
 OnEvent: TypeAlias = "Callable[[EventView], None]"
+PrinterFor: TypeAlias = "Callable[[Section, Sequence[EventView]], OnEvent]"
 
 TICK_S = 0.1
 """How often a view is redrawn while steps run: ten messages a second, whatever the steps do."""
@@ -32,8 +36,8 @@ class View(Protocol):
         """Show the question; may block while somebody types."""
         ...
 
-    def started(self, section: Section) -> None:
-        """The decision is there; steps begin."""
+    def started(self, section: Section, earlier: Sequence[EventView] = ()) -> None:
+        """The decision is there; steps begin. *earlier* are the events of the job's earlier attempts."""
         ...
 
     def progress(self, events: list[EventView]) -> None:
@@ -85,50 +89,55 @@ async def carry_out(
     except ClockworkError as error:
         view.finished(_ended_early(section, error))
         raise
-    return _shown(outcome, view)
+    return _shown(outcome, view, section)
 
 
 async def resume(
-    go_on: Callable[[Callable[[Section], None], OnEvent, threading.Event], SectionOutcome],
-    view_for: Callable[[Section], View],
+    go_on: Callable[[PrinterFor, threading.Event], SectionOutcome], view_for: Callable[[Section], View]
 ) -> Result:
-    """Go on with a job: *go_on* gets what to call with the section it found, with events, and the stop event.
+    """Go on with a job. *go_on* gets what it tells of the section it found, and the stop event.
 
     Raises:
         ClockworkError: why it cannot go on, or what went wrong.
     """
     view = _LateView(view_for)
+
+    def run(on_event: OnEvent, stop: threading.Event) -> SectionOutcome:
+        def found(section: Section, events: Sequence[EventView]) -> OnEvent:
+            view.found = (section, tuple(events))
+            return on_event
+
+        return go_on(found, stop)
+
     try:
-        outcome = await _watched(lambda on_event, stop: go_on(view.found, on_event, stop), view)
+        outcome = await _watched(run, view)
     except ClockworkError as error:
-        if view.section is not None:
-            view.finished(_ended_early(view.section, error))
+        if view.found is not None:
+            view.finished(_ended_early(view.found[0], error))
         raise
-    return _shown(outcome, view)
+    return _shown(outcome, view, view.found[0] if view.found is not None else None)
 
 
 class _LateView:
-    """Stands in for the view until the section is known; that is told from another thread."""
+    """Stands in for the view until the section is known, which is told from another thread."""
 
     def __init__(self, view_for: Callable[[Section], View]) -> None:
-        self.section: Section | None = None
+        self.found: tuple[Section, tuple[EventView, ...]] | None = None
         self._view_for = view_for
         self._view: View | None = None
 
-    def found(self, section: Section) -> None:
-        self.section = section
-
     def _real(self) -> View | None:
-        if self._view is None and self.section is not None:
-            self._view = self._view_for(self.section)
-            self._view.started(self.section)
+        if self._view is None and self.found is not None:
+            section, earlier = self.found
+            self._view = self._view_for(section)
+            self._view.started(section, earlier)
         return self._view
 
     def ask(self, answer: Callable[[Answer], None]) -> None:
-        """A resumed job asks nothing: it is approved or it waits on."""
+        """A resumed job asks nothing: it is approved, or it waits on."""
 
-    def started(self, section: Section) -> None:
-        self.found(section)
+    def started(self, section: Section, earlier: Sequence[EventView] = ()) -> None:
+        """The view starts by itself when the section is known."""
 
     def progress(self, events: list[EventView]) -> None:
         view = self._real()
@@ -137,12 +146,14 @@ class _LateView:
 
     def finished(self, result: Result) -> None:
         view = self._real()
-        if view is not None:
+        if view is None:
+            show(result)
+        else:
             view.finished(result)
 
 
-def _shown(outcome: SectionOutcome, view: View) -> Result:
-    result = outcome_result(outcome)
+def _shown(outcome: SectionOutcome, view: View, section: Section | None) -> Result:
+    result = outcome_result(outcome, section.planned if section is not None else None)
     view.finished(result)
     if isinstance(outcome.error, InterruptedByUserError):
         total = outcome.snapshot["totals"]["steps"]
@@ -188,34 +199,33 @@ def _drained(events: deque[EventView]) -> list[EventView]:
     return out
 
 
-def outcome_result(outcome: SectionOutcome) -> Result:
-    """Return how a section ended, for the notebook."""
+def outcome_result(outcome: SectionOutcome, planned: Planned | None = None) -> Result:
+    """Return how a section ended, for the notebook; what was *planned* is folded in below."""
     mark = "(from this run's journal)\n" if outcome.recorded else ""
-    return Result("outcome", mark + outcome.text(), outcome.html(), outcome.to_document(), outcome)
+    html = outcome.html()
+    if planned is not None:
+        html += _folded(planned)
+    return Result("outcome", mark + outcome.text(), html, outcome.to_document(), outcome)
 
 
 def _ended_early(section: Section, error: ClockworkError) -> Result:
     """Return what stays in the cell when nothing was run: the plan, and why."""
-    from clockwork_nb.render.html import element
-    from clockwork_nb.render.theme import wrap
-
-    word, colour = "failed", "bad"
+    word, color = "failed", "bad"
     if isinstance(error, ApprovalDeniedError):
-        word, colour = "refused", "bad"
+        word, color = "refused", "bad"
     elif isinstance(error, ApprovalRequiredError):
-        word, colour = "waiting for approval", "warn"
+        word, color = "waiting for approval", "warn"
     elif isinstance(error, InterruptedByUserError):
-        word, colour = "stopped", "warn"
-    lines = [error.message, *error.hint.splitlines()]
+        word, color = "stopped", "warn"
     card = element(
         "div",
         element(
             "header",
-            element("b", f"{section.verb.capitalize()}: {word}"),
+            element("b", f"{section.verb.capitalize()} {word}"),
             element("code", section.plan_digest[:8], class_="cw-muted"),
-            element("span", word, class_=f"cw-pill cw-{colour} cw-right"),
+            element("span", word, class_=f"cw-pill cw-{color} cw-right"),
         ),
-        element("pre", "\n".join(lines)),
+        element("div", error.message, class_="cw-note"),
         class_="cw-card",
     )
     document: dict[str, Any] = {
@@ -225,5 +235,10 @@ def _ended_early(section: Section, error: ClockworkError) -> Result:
         "error": error.to_dict(),
     }
     plan = section.planned
-    html = plan.html() + wrap(card, label=f"{section.verb} {word}")
+    html = wrap(card, label=f"{section.verb} {word}") + _folded(plan)
     return Result("outcome", f"{plan.text()}\n\n{word}: {error.message}", html, document)
+
+
+def _folded(planned: Planned) -> Markup:
+    summary = element("summary", f"plan {planned.digest[:8]}")
+    return wrap(element("details", summary, Markup(planned.html())), label="the plan")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from clockwork_nb.magics._display import Result
@@ -74,8 +74,9 @@ class TextView:
         else:
             _write("Waiting. Stop (or Ctrl-C) ends it.\n")
 
-    def started(self, section: Section) -> None:
+    def started(self, section: Section, earlier: Sequence[EventView] = ()) -> None:
         """Note who approved; the first step's line brings the header."""
+        self._printer.catch_up(earlier)
         _approved(self._progress, section)
 
     def progress(self, events: list[EventView]) -> None:
@@ -94,10 +95,13 @@ class PanelView:
     def __init__(self, section: Section) -> None:
         from IPython.display import display
 
+        from clockwork_nb.render.progress import ProgressPrinter
         from clockwork_nb.widgets import RunPanel
 
         assert section.built is not None
         self._progress = _reducer(section)
+        self._lines: list[str] = []
+        self._printer = ProgressPrinter(self._lines.append, self._progress)
         self._version = -1
         self._panel = RunPanel(
             section.planned.document,
@@ -117,15 +121,16 @@ class PanelView:
         """Open the buttons; Approve waits until a page says that it shows the plan and the scripts."""
         self._panel.on_decision(lambda decision, reason: answer((decision, "button", reason)))
 
-    def started(self, section: Section) -> None:
+    def started(self, section: Section, earlier: Sequence[EventView] = ()) -> None:
         """Show who approved, and the steps."""
+        self._printer.catch_up(earlier)
         _approved(self._progress, section)
         self.progress([])
 
     def progress(self, events: list[EventView]) -> None:
         """Send what changed, as one message."""
         for event in events:
-            self._progress.feed(event)
+            self._printer.feed(event)
         delta = self._progress.delta(self._version)
         if delta["version"] != self._version:
             self._version = delta["version"]
@@ -136,6 +141,8 @@ class PanelView:
 
         A page that was loaded again meanwhile does not get that update any more; it keeps the panel.
         """
+        if self._lines:
+            result.text = "".join(self._lines) + "\n" + result.text.lstrip("\n")
         self._handle.update(result)
         if self._pages > 1:
             self._panel.add_log(["This page was loaded again: run %cw_status to keep the result in this notebook."])

@@ -6,6 +6,7 @@ come from elsewhere as well.
 
 from __future__ import annotations
 
+import asyncio
 import threading
 from collections.abc import Callable, Mapping
 from typing import Any, Literal
@@ -42,6 +43,11 @@ class ApprovalPanel(widgets.VBox):
         self._open = True
         self._may_approve = False
         self._lock = threading.Lock()
+        self._thread = threading.get_ident()
+        try:
+            self._loop: asyncio.AbstractEventLoop | None = asyncio.get_running_loop()
+        except RuntimeError:
+            self._loop = None
         count = len(document["actions"]["steps"])
         self.card = widgets.HTML(self._card_html("waiting", "warn", ""))
         self.reason = widgets.Text(description="Reason", placeholder="optional, kept in the record")
@@ -90,24 +96,31 @@ class ApprovalPanel(widgets.VBox):
         with self._lock:
             self._callback = callback
             self._open = True
-        self._show_controls()
+        self._refresh()
 
     def enable(self) -> None:
         """Allow Approve: plan and scripts are on the screen."""
         self._may_approve = True
-        self._show_controls()
+        self._refresh()
 
     def freeze(self) -> None:
         """Disable every control for good, or until the next `on_decision`."""
         with self._lock:
             self._open = False
-        self._show_controls()
+        self._refresh()
 
     def settle(self, granted: bool, words: str) -> None:
         """Show the recorded decision in *words* ("approved by ops …") in place of the controls."""
         self.freeze()
         self.controls.layout.display = "none"
         self.card.value = self._card_html("approved" if granted else "rejected", "ok" if granted else "bad", words)
+
+    def _refresh(self) -> None:
+        """Show the controls as they are, from the loop's thread: some kernels bring clicks on another one."""
+        if self._loop is None or threading.get_ident() == self._thread:
+            self._show_controls()
+        elif not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(self._show_controls)
 
     def _show_controls(self) -> None:
         self.reason.disabled = self.reject.disabled = not self._open
@@ -120,7 +133,7 @@ class ApprovalPanel(widgets.VBox):
                 return
             self._open = False
             callback = self._callback
-        self._show_controls()
+        self._refresh()
         callback(decision, self.reason.value.strip())
 
     def close(self) -> None:

@@ -62,7 +62,7 @@ def decide_wanted(
     Args:
         instance: what is wanted, as `effective` made it.
         prior: what is recorded of it, if anything.
-        observed: what is really there; None when nobody looked.
+        observed: what is really there, of the recorded thing if one is recorded; None when nobody looked.
         key: the workspace's key for sensitive values.
     """
     config = instance.config
@@ -72,22 +72,28 @@ def decide_wanted(
         return Decision(_change(instance, kind, "create", config, None, "new", risk), specs)
 
     recorded = with_known_secrets(prior.config, config, key)
-    forces = kind.replaces(recorded, config) - set(instance.ignore_changes)
+    gone = observed is not None and observed.exists is False
+    # What is gone does not have to be removed before something else takes its place.
+    forces: frozenset[str] = frozenset() if gone else kind.replaces(recorded, config) - set(instance.ignore_changes)
     differences = diff_config(prior.config, config, key, ignore=instance.ignore_changes, forces=forces)
     replaced = any(change.forces_replacement for change in differences)
-    # What is observed is the recorded thing; one that is replaced does not have to be put back first.
+    # What is replaced does not have to be put back first.
     drift = None if replaced else _drift(instance, kind, recorded, observed)
 
-    reasons = [_AGAIN[prior.status]] if prior.status in _AGAIN else []
-    if drift is not None:
-        reasons.append("gone" if drift.gone else f"changed outside: {', '.join(p for p, _, _ in drift.attributes)}")
+    reasons = []
+    if prior.status in _AGAIN:
+        # It may never have been as recorded, so nobody can be said to have changed it outside.
+        reasons.append(_AGAIN[prior.status])
+        drift = None
+    elif drift is not None:
+        reasons.append("gone" if gone else f"changed outside: {', '.join(p for p, _, _ in drift.attributes)}")
     again = bool(reasons)
     if differences:
         reasons.append(_named(differences))
     change_kind: ChangeKind
     if replaced:
         change_kind = "replace"
-    elif drift is not None and drift.gone:
+    elif gone:
         change_kind = "create"
     else:
         change_kind = "update" if again or differences else "noop"

@@ -41,7 +41,8 @@ def make_plan(
     The result depends on the values alone, not on the order they come in.
 
     Args:
-        observations: address → what is there; an address that is missing was not looked at.
+        observations: address → what is there: where it was recorded if it is recorded, else where it would be. An
+            address that is missing was not looked at.
         secret_key: the workspace's key; sensitive values are compared and shown by their digests under it.
         destroy: remove everything recorded instead.
         targets: addresses (or ``type.name`` for all its instances) that the plan is limited to, with all they need;

@@ -189,12 +189,15 @@ def roll_forward(
     if not last or last["job"] != job:
         return dict(state), False
     image = StateImage(state)
+    looks: set[Any] = set()
     plans: dict[int, str] = {}
     folds: dict[int, SectionFold] = {}
     before = canonical_json(dict(state))
     for event in events:
         section = event.payload.get("section")
-        if event.type == "plan.bound":
+        if event.type == "section.opened" and event.payload["verb"] == "plan":
+            looks.add(section)  # a plan that was only shown in a notebook run changes nothing
+        if event.type == "plan.bound" and section not in looks:
             plans[event.payload["section"]] = event.payload["plan"]
         if event.seq <= last["seq"] or section not in plans:
             continue

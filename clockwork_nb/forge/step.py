@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import os
 import re
 import shutil
 import signal
 import tempfile
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -45,6 +47,8 @@ NOTE_CHARS = 200
 # How a script is called inside a step: a link in the launcher's private folder, or the descriptor itself.
 _SCRIPT_NAME = re.compile(r"/proc/self/fd/30\b|(?:/[^\s:'\"]*)?/clockwork-names-[0-9a-f]+/[A-Za-z0-9._-]+")
 _DENO_DATA = 4 << 30
+_FOLDER = "clockwork-steps-"
+_SWEEP_AFTER_S = 60  # a run takes its lock right after it made the folder
 
 
 class StepExecutor(Protocol):
@@ -114,25 +118,36 @@ class Workbench:
         self._mark = mark
         for value in bundle.secrets.values():
             redactor.register(value)
-        for declared in {s.write for s in bundle.steps if s.write}:
-            resolve_write_roots(declared, self._root, self._closed)
+        for path in sorted({path for s in bundle.steps for path in s.write}):
+            self._check_write(path)
         interpreters = sorted({s.interpreter for s in bundle.steps if s.interpreter})
         self._read = read_roots(self._root, hidden=self._closed, interpreters=interpreters)
         self._folder = ""
+        self._held = -1
         self._count = 0
         self._lock = threading.Lock()
         self._made: list[Path] = []
 
     def __enter__(self) -> Self:
         base = Path(tempfile.gettempdir()).resolve()
-        self._folder = tempfile.mkdtemp(prefix="clockwork-steps-", dir=base)
+        _sweep(base)
+        self._folder = tempfile.mkdtemp(prefix=_FOLDER, dir=base)
+        self._held = os.open(self._folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        fcntl.flock(self._held, fcntl.LOCK_EX)
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         shutil.rmtree(self._folder, ignore_errors=True)
+        os.close(self._held)
         remove_prepared(self._made)
+
+    def _check_write(self, path: str) -> None:
+        # What is not there yet may be a folder by the time of its step; then it is looked at as one, here. What it
+        # turns out to be is looked at again right before the step.
+        there = (self._root / path).exists()
+        resolve_write_roots([path if there else f"{path.rstrip('/')}/"], self._root, self._closed)
 
     def artifacts_of(self, step: BundleStep) -> list[Artifact]:
         """Return the artifacts a step uses: its script or spec first, then its data."""
@@ -257,8 +272,28 @@ class Workbench:
         return value if isinstance(value, str) else canonical_json(value).decode()
 
 
+def _sweep(base: Path) -> None:
+    """Remove the private folders that runs which were killed left behind: ours, and held by nobody."""
+    with os.scandir(base) as found:
+        left = [e.path for e in found if e.name.startswith(_FOLDER) and e.is_dir(follow_symlinks=False)]
+    for path in left:
+        try:
+            handle = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        except OSError:
+            continue  # another user's, or just gone
+        try:
+            info = os.fstat(handle)
+            if info.st_uid == os.getuid() and info.st_mtime < time.time() - _SWEEP_AFTER_S:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                shutil.rmtree(path, ignore_errors=True)
+        except BlockingIOError:
+            continue  # a run that is under way
+        finally:
+            os.close(handle)
+
+
 def _refused(error: ClockworkError) -> StepOutcome:
-    tail = str(error.details.get("tail", ""))
+    tail = str(error.details.get("tail", "")) or error.hint
     log = error.details.get("log")
     exit_code = error.details.get("exit_code")
     return StepOutcome(

@@ -54,7 +54,8 @@ _TYPOGRAPHIC = {"“": '"', "”": '"', "„": '"', "‘": '"', "’": '"', "'":
 class SyntaxFailure(Exception):
     """What is wrong and where; offsets are those of the text being read.
 
-    ``resume`` is where reading may go on when that is known, else -1. ``fatal`` stops the file.
+    ``resume`` is where reading may go on when that is known, else -1; ``closes`` where a brace closed the block all the
+    same, else -1. ``fatal`` stops the file.
     """
 
     def __init__(
@@ -77,6 +78,7 @@ class SyntaxFailure(Exception):
         self.note = note
         self.detail = detail
         self.resume = resume
+        self.closes = -1
         self.fatal = fatal
 
 

@@ -193,6 +193,8 @@ class _Checker:
 
     def report_cycle(self, cycle: list[str]) -> None:
         """Add one diagnostic for *cycle*, with the place of each need."""
+        first = next((i for i, node in enumerate(cycle) if node.partition(".")[0] not in _GROUPS), 0)
+        cycle = cycle[first:] + cycle[:first]
         trail = []
         for index, node in enumerate(cycle):
             target = cycle[(index + 1) % len(cycle)]

@@ -45,7 +45,11 @@ _HEADER = re.compile(
 _LABEL = re.compile(rf"{_QUOTED_LABEL}|{_WORD}", re.ASCII)
 # A top-level block in the usual layout: everything up to the first line that starts with "}" is indented.
 _CHUNK = re.compile(r"[A-Za-z_][^\n{]*\{[ \t]*\r?\n(?:[ \t][^\n]*\n|\r?\n)*+\}[ \t]*(?:\r?\n|\Z)")
-_NOTHING = re.compile(r"(?:[ \t]*(?:(?:\#|//)[^\n]*|\r?)\n)*+(?:[ \t]*(?:\#|//)[^\n]*\Z)?[ \t]*")
+_COMMENT: Final = r"/\*(?:[^*]|\*(?!/))*+\*/"
+_NOTHING = re.compile(
+    rf"(?:[ \t]*(?:{_COMMENT}[ \t]*)*+(?:(?:\#|//)[^\n]*|\r?)\n)*+"  # lines with nothing but comments
+    rf"(?:[ \t]*{_COMMENT})*+(?:[ \t]*(?:\#|//)[^\n]*\Z)?[ \t]*"
+)
 _ITEM_START = re.compile(
     rf"([ \t]*)(?:({_WORD})[ \t]*=(?!=)|({_WORD})(?:[ \t]+(?:{_QUOTED_LABEL}|{_WORD}))*[ \t]*\{{|(\}}))"
 )
@@ -130,7 +134,9 @@ class _Parser(ExpressionParser):
 
     def _not_alone(self, item: Item) -> SyntaxFailure:
         if self.word == "}":
-            return self.unexpected("a closing brace starts a line of its own")
+            failure = self.unexpected("a closing brace starts a line of its own")
+            failure.closes = self.stop
+            return failure
         what = f'the attribute "{item.name}"' if isinstance(item, Attribute) else f'the block "{item.kind}"'
         return self.unexpected(
             f"expected the end of the line after {what}", detail="Put each item on a line of its own."
@@ -282,6 +288,8 @@ class _Parser(ExpressionParser):
             except SyntaxFailure as failure:
                 self._keep(failure)
                 self.depth = depth
+                if failure.closes >= 0:
+                    return items, failure.closes, True
                 position = self._resume(at, failure)
 
     def _add(self, item: Item, items: list[Item], names: dict[str, Attribute]) -> None:

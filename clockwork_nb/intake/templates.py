@@ -59,12 +59,20 @@ def _unescape(raw: str, at: int) -> str:
                 f"{found.group()[:12]} is not an escape",
                 start,
                 start + len(found.group()),
-                note=r"write \\ for a backslash" if not code else "not a character",
+                note=_escape_note(found.group(), code),
                 detail=r"The escapes are \n \r \t \" \\ \uNNNN \UNNNNNNNN, and $${ or %%{ for a literal ${ or %{.",
             )
         return char
 
     return _ESCAPE.sub(one, raw)
+
+
+def _escape_note(escape: str, code: str | None) -> str:
+    if code:
+        return "not a character"
+    if escape[1] in "uU":
+        return r"\u takes four hex digits, \U eight"
+    return r"write \\ for a backslash"
 
 
 def _unescape_heredoc(raw: str) -> str:

@@ -111,10 +111,10 @@ def read_archive(data: bytes) -> Archive:
         _check_record(record, name, profile)
         if record.offset != at:
             raise PackMalformedError(f"{name} does not begin where the entry before it ends", details={"path": name})
-        entry, at = _check_local(data, at, directory, record, name, profile)
+        entry, at = _check_local(data, at, record, name, profile)
         entries[name] = entry
     if at != directory:
-        raise PackMalformedError("there are bytes between the last entry and the directory")
+        raise PackMalformedError("the last entry does not end where the directory begins")
     if profile is CLOCKWORK and names != sorted(names):
         raise PackMalformedError("the entries are not in the order of their names")
     return Archive(profile, data, entries)
@@ -181,8 +181,6 @@ def _read_directory(data: bytes, count: int, at: int, end: int) -> list[_Record]
             offset,
         ) = fields
         at += _CENTRAL.size
-        if at + n + m + k > end:
-            raise PackMalformedError("the directory ends inside an entry")
         if k:
             raise PackMalformedError("an entry has a comment")
         name, extra = data[at : at + n], data[at + n : at + n + m]
@@ -260,7 +258,7 @@ def _check_record(record: _Record, name: str, profile: Profile) -> None:
         )
 
 
-def _check_local(data: bytes, at: int, limit: int, record: _Record, name: str, profile: Profile) -> tuple[Entry, int]:
+def _check_local(data: bytes, at: int, record: _Record, name: str, profile: Profile) -> tuple[Entry, int]:
     """Compare the header in front of the data with the directory's; return the entry and where the next one begins."""
     known = (0, 0, 0) if profile.descriptor else (record.crc, record.packed, record.size)
     header = _LOCAL.pack(b"PK\x03\x04", 20, profile.flags, 0, 0, DOS_DATE, *known, len(record.name), len(profile.extra))
@@ -268,8 +266,6 @@ def _check_local(data: bytes, at: int, limit: int, record: _Record, name: str, p
     start = at + len(expected)
     end = start + record.size
     after = end + (_DESCRIPTOR.size if profile.descriptor else 0)
-    if after > limit:
-        raise PackMalformedError(f"{name} reaches into the directory", details={"path": name})
     if data[at:start] != expected:
         raise PackMalformedError(
             f"{name} is described differently in the directory and in its header", details={"path": name}

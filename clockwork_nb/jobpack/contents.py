@@ -23,11 +23,11 @@ class BundleView:
     """What the pack needs of a ``bundle.json``.
 
     ``artifacts`` maps each path to the SHA-256 of its content, empty for one whose content is a secret; ``steps`` maps
-    each step id to its argv.
+    each step id to what it is started with: the words of its argv and the paths of its data.
     """
 
     artifacts: Mapping[str, str]
-    steps: Mapping[str, tuple[str, ...]]
+    steps: Mapping[str, frozenset[str]]
 
 
 def _is_digest(value: Any) -> bool:
@@ -45,7 +45,7 @@ def read_bundle(data: bytes, where: str) -> BundleView:
     except InvalidInputError as error:
         raise EvidenceInconsistentError(error.message, details={"path": where}) from None
     artifacts: dict[str, str] = {}
-    steps: dict[str, tuple[str, ...]] = {}
+    steps: dict[str, frozenset[str]] = {}
     try:
         for item in document["artifacts"]:
             path, sha256 = item["path"], "" if "secret" in item else item["sha256"]
@@ -53,11 +53,11 @@ def read_bundle(data: bytes, where: str) -> BundleView:
                 raise KeyError(path)
             artifacts[path] = sha256
         for item in document["steps"]:
-            step, argv = item["id"], tuple(item["run"]["cmd"])
-            if not isinstance(step, str) or step in steps or not all(isinstance(word, str) for word in argv):
+            step, words = item["id"], (*item["run"]["cmd"], *item.get("data", {}).values())
+            if not isinstance(step, str) or step in steps or not all(isinstance(word, str) for word in words):
                 raise KeyError(step)
-            steps[step] = argv
-    except (KeyError, TypeError, IndexError):
+            steps[step] = frozenset(words)
+    except (KeyError, TypeError, IndexError, AttributeError):
         raise EvidenceInconsistentError(f"{where} is not an artifact bundle", details={"path": where}) from None
     return BundleView(artifacts, steps)
 

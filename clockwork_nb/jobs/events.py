@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 from clockwork_nb.canonical import canonical_json, parse_json, sha256_hex
 from clockwork_nb.errors import ClockworkError
-from clockwork_nb.ids import check_job_id
+from clockwork_nb.ids import JOB_ID, check_job_id
 from clockwork_nb.jobs.fields import (
     AMOUNT,
     FLAG,
@@ -347,7 +347,8 @@ def decode_record(line: bytes) -> Event:
     HEX.check(prev, "prev")
     if type(event_type) is not str or type(job_id) is not str:
         raise EventInvalidError("a record's type and job_id must be text")
-    check_job_id(job_id)
+    if JOB_ID.match(job_id) is None:
+        raise EventInvalidError(f"{job_id[:80]!r} is not a job id")
     validate(event_type, payload)
     head, tail = _frame((seq, created_at, event_type, payload, epoch, prev, job_id))
     try:

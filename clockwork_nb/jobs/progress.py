@@ -187,6 +187,8 @@ class RunProgress:
     def _open(self, payload: Mapping[str, Any]) -> None:
         section = int(payload["section"])
         self._openings[section] = (payload["verb"], payload["cell"])
+        if payload["verb"] == "plan":
+            return
         if not self._target and section != self.section:
             self._reset(section)
         if section == self.section:
@@ -195,7 +197,8 @@ class RunProgress:
     def _bind(self, payload: Mapping[str, Any]) -> None:
         section = int(payload["section"])
         if self._target:
-            if payload["plan"] != self._target:
+            # A %cw_plan shows the same plan before the apply binds it; it runs nothing and is not the one to follow.
+            if payload["plan"] != self._target or self._openings.get(section, ("", ""))[0] == "plan":
                 self._others.add(section)
                 return
             self._others.discard(section)

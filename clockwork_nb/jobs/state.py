@@ -426,6 +426,8 @@ def _cell(status: str) -> Callable[[JobState, Mapping[str, Any], Event], None]:
         cell = payload["cell"]
         if status in {"completed", "failed"}:
             _require(state.cells.get(cell) == "started", f"cell {cell} was not started")
+        if status == "started":
+            state.cells.pop(cell, None)  # the latest start stands last, also when an earlier attempt began it too
         state.cells[cell] = status
 
     return rule

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final, NotRequired, TypedDict
 
 from clockwork_nb.render.html import Child, Markup, element, fragment
@@ -40,7 +40,7 @@ class WaitingView(TypedDict):
 
 
 class JobView(TypedDict):
-    """What is known about a job. Only ``id`` and ``status`` must be there.
+    """What the views of this module read of a job; plain JSON of this shape does as well. Only ``id`` and ``status`` must be there.
 
     ``cells`` and ``steps`` are (done, total); ``lease`` is "free" or who holds it; ``events`` counts the log,
     ``snapshot`` how many of them a snapshot covers. ``age`` is when it last moved, in words.
@@ -63,7 +63,7 @@ class JobView(TypedDict):
     tainted: NotRequired[bool]
 
 
-def _facts(view: JobView) -> list[str]:
+def _facts(view: Mapping[str, Any]) -> list[str]:
     facts = [visible(view["status"]) + (f" ({visible(view['reason'])})" if view.get("reason") else "")]
     if view.get("name"):
         facts.append(visible(view["name"]))
@@ -78,7 +78,7 @@ def _facts(view: JobView) -> list[str]:
     return facts
 
 
-def _rows(view: JobView) -> list[tuple[str, str]]:
+def _rows(view: Mapping[str, Any]) -> list[tuple[str, str]]:
     """Return the further facts: a word and a sentence each."""
     rows = []
     for waiting in view.get("waiting", ()):
@@ -113,7 +113,7 @@ def _ago(milliseconds: int) -> str:
     return duration(milliseconds) if milliseconds < 172_800_000 else f"{milliseconds // 86_400_000} days"
 
 
-def job_status_text(view: JobView, *, color: bool = False, next_lines: Sequence[str] = ()) -> str:
+def job_status_text(view: Mapping[str, Any], *, color: bool = False, next_lines: Sequence[str] = ()) -> str:
     """Return one job as text without a line end at the end."""
     paint = Paint(color)
     lines = [f"{paint.bold(visible(view['id']))}  {' · '.join(_facts(view))}"]
@@ -124,7 +124,7 @@ def job_status_text(view: JobView, *, color: bool = False, next_lines: Sequence[
     return "\n".join(lines)
 
 
-def job_status_html(view: JobView, *, next_lines: Sequence[str] = ()) -> str:
+def job_status_html(view: Mapping[str, Any], *, next_lines: Sequence[str] = ()) -> str:
     """Return one job as an HTML fragment, every text escaped."""
     status, *rest = _facts(view)
     color = _COLORS.get(view["status"], "bad" if view["status"].startswith("blocked") else "muted")
@@ -146,7 +146,7 @@ def job_status_html(view: JobView, *, next_lines: Sequence[str] = ()) -> str:
     return str(wrap(element("div", header, table, footer, class_="cw-card"), label=f"job {visible(view['id'])}"))
 
 
-def _columns(view: JobView) -> tuple[str, str, str, str]:
+def _columns(view: Mapping[str, Any]) -> tuple[str, str, str, str]:
     done: Any = view.get("cells") or view.get("steps")
     unit = "cells" if view.get("cells") else "steps"
     progress = f"{done[0]:,} of {done[1]:,} {unit}" if done and done[1] else ""
@@ -155,7 +155,7 @@ def _columns(view: JobView) -> tuple[str, str, str, str]:
     return clip(status, 36), name, progress, visible(view.get("age", ""))
 
 
-def job_list_text(views: Sequence[JobView], *, color: bool = False) -> str:
+def job_list_text(views: Sequence[Mapping[str, Any]], *, color: bool = False) -> str:
     """Return jobs as a table, one a line, in the order given; a sentence when there are none."""
     if not views:
         return "No jobs yet."
@@ -169,7 +169,7 @@ def job_list_text(views: Sequence[JobView], *, color: bool = False) -> str:
     return "\n".join(lines)
 
 
-def job_list_html(views: Sequence[JobView]) -> str:
+def job_list_html(views: Sequence[Mapping[str, Any]]) -> str:
     """Return jobs as an HTML table, every text escaped."""
     if not views:
         return str(
@@ -181,7 +181,7 @@ def job_list_html(views: Sequence[JobView]) -> str:
     return str(wrap(element("div", element("table", head, body, class_="cw-plan"), class_="cw-card"), label="jobs"))
 
 
-def _list_row(view: JobView) -> Markup:
+def _list_row(view: Mapping[str, Any]) -> Markup:
     cells: list[Child] = [element("td", element("code", view["id"]), style="text-align:left")]
     cells += [element("td", words, style="text-align:left") for words in _columns(view)]
     return element("tr", cells)

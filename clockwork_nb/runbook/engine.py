@@ -58,10 +58,18 @@ class _Manager(NotebookExecutionManager):
 class _Client(PapermillNotebookClient):
     """Runs the cells one by one, each journaled before and after."""
 
-    def __init__(self, manager: _Manager, attempt: NotebookRun, **options: Any) -> None:
+    def __init__(self, manager: _Manager, attempt: NotebookRun, sockets: Path, **options: Any) -> None:
         super().__init__(manager, **options)
         self.attempt = attempt
+        self.sockets = sockets
         self.failure: CellFailure | None = None
+
+    def create_kernel_manager(self) -> Any:
+        """Return papermill's kernel manager, talking over private sockets of files: no port, no plain text on TCP."""
+        manager = super().create_kernel_manager()
+        manager.transport = "ipc"
+        manager.ip = str(self.sockets / "k")
+        return manager
 
     def papermill_execute_cells(self) -> None:
         """Run every cell in order; stop at the first that fails."""
@@ -195,7 +203,7 @@ class ClockworkEngine(NBClientEngine):
     ) -> CellFailure | None:
         with _job_socket(attempt) as environment:
             client = _Client(
-                manager, attempt, timeout=execution_timeout, startup_timeout=start_timeout, kernel_name=kernel_name,
+                manager, attempt, Path(environment["CW_JOB_SOCKET"]).parent, timeout=execution_timeout, startup_timeout=start_timeout, kernel_name=kernel_name,
                 log_output=log_output, store_widget_state=False,
             )  # fmt: skip
             client.execute(env={**os.environ, **environment})

@@ -57,6 +57,7 @@ class Session:
         self.place = ""
         """Where a waiting text says the run stopped ("cell 9 (%cw_apply)"); set by the notebook side."""
         self._remote: JobRun | None = None
+        self._calls: dict[tuple[str, str], int] = {}
         self._now = ""
 
     @classmethod
@@ -164,11 +165,8 @@ class Session:
 
     # --- the pipeline ---------------------------------------------------------------------------------------------
 
-    def plan(self, options: PlanOptions | None = None, *, cell: str = "", call: int = 0) -> Planned:
+    def plan(self, options: PlanOptions | None = None) -> Planned:
         """Return what would have to change, and why. Writes nothing (but a notebook run's journal).
-
-        Args:
-            cell, call: which cell asks, for the how-manieth time; only a notebook run needs them.
 
         Raises:
             ConfigurationError: the configuration has mistakes, all of them in ``diagnostics``.
@@ -176,11 +174,21 @@ class Session:
         """
         options = options or PlanOptions()
         run = self._engine_run()
-        if run is not None and cell:
+        if run is not None:
             from clockwork_nb.session.journal import plan_in_journal
 
-            return plan_in_journal(self, run, options, cell, call)
+            return plan_in_journal(self, run, options, *self._this_call(run, "plan"))
         return self.make_plan(options)
+
+    def _this_call(self, run: JobRun, verb: str) -> tuple[str, int]:
+        """Return which cell of the notebook run asks, and for the how-manieth time in this attempt.
+
+        The engine says which cell runs; a kernel cannot know it from a headless request.
+        """
+        started = [name for name, status in run.state().cells.items() if status == "started"]
+        cell = started[-1] if started else ""
+        count = self._calls[cell, verb] = self._calls.get((cell, verb), 0) + 1
+        return cell, count
 
     def make_plan(self, options: PlanOptions) -> Planned:
         """Return a fresh plan, never one from a journal."""
@@ -276,6 +284,7 @@ class Session:
         if run is not None:
             from clockwork_nb.session.journal import section_in_journal
 
+            cell, call = self._this_call(run, verb)
             found = section_in_journal(self, run, verb, options, cell, call)
             if found is not None:
                 return found

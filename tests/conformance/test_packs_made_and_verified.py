@@ -13,12 +13,13 @@ from pathlib import Path
 import pytest
 
 from clockwork_nb.canonical import parse_json, sha256_hex
-from clockwork_nb.errors import ChainBrokenError, EvidenceInconsistentError
-from clockwork_nb.jobpack.build import build_jobpack
+from clockwork_nb.errors import ChainBrokenError, EvidenceInconsistentError, SignatureInvalidError
+from clockwork_nb.jobpack.build import build_jobpack, signer_line
 from clockwork_nb.jobpack.layout import APPROVALS, CHECKPOINTS, MANIFEST, SIGNER, STATEMENT
 from clockwork_nb.jobpack.manifest import footer, parse_footer
+from clockwork_nb.jobpack.verify import signer_of
 from tests.conformance.packs import rawzip, samples
-from tests.conformance.packs.tamper import code, pack, unpack, verify
+from tests.conformance.packs.tamper import code, pack, remanifest, unpack, verify, zipped
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -204,6 +205,15 @@ def test_a_file_name_that_says_another_job_is_refused(name: str, refused: bool) 
     made = pack(samples.small_job())
     report = verify(made.data, file_name=name.format(id=made.job_id, count=made.count))
     assert code(report) == ("E_EVIDENCE_INCONSISTENT" if refused else "")
+
+
+def test_the_signer_of_a_pack_is_read_only_when_the_signature_fits() -> None:
+    made = pack(samples.small_job())
+    assert signer_of(made.data) == samples.KEY.public
+    assert signer_of(pack(samples.small_job(), key=None).data) is None
+    foreign = remanifest({**unpack(made.data), SIGNER: signer_line(samples.OTHER_KEY.public)})
+    with pytest.raises(SignatureInvalidError):
+        signer_of(zipped(foreign))
 
 
 def test_a_given_key_is_the_only_one_that_counts() -> None:

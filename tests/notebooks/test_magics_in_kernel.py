@@ -331,7 +331,7 @@ def test_another_workspace_has_its_own_state(front_end: Any) -> None:
     load(front_end, FILES)
     front_end.ok("%cw_apply --auto-approve")
     assert "workspace staging" in front_end.ok("%cw_workspace staging").text
-    front_end.ok(FILES.replace('"out"', '"out2"'))
+    front_end.ok(FILES.replace('path = "out"', 'path = "out2"'))
     assert "2 to create" in front_end.ok("%cw_plan").text
     front_end.ok("%cw_workspace demo")
     front_end.ok(FILES)
@@ -344,3 +344,21 @@ def test_written_cells_are_plain_files(front_end: Any) -> None:
     cell = front_end.ok("%%cw web --write main.cw\n" + body)
     assert "written to main.cw" in cell.text
     assert (front_end.folder / "main.cw").read_text() == body
+
+
+def test_a_stopped_job_is_resumed_where_it_stopped(front_end: Any) -> None:
+    cell = SLOW.replace("sleep 60;", "test -e out/go || sleep 60;").replace(
+        '"out/two.txt"', '"out/two.txt"\n  idempotent = true', 1
+    )
+    load(front_end, cell)
+    run = front_end.submit("%cw_apply --auto-approve")
+    one = front_end.folder / "out" / "one.txt"
+    front_end.wait(one.exists, "the first step")
+    front_end.interrupt()
+    front_end.wait(lambda: run.done, "the end", 30)
+    assert "stopped after step 2 of 3" in run.error_text
+    (front_end.folder / "out" / "go").touch()
+    resumed = front_end.ok("%cw_resume")
+    assert (front_end.folder / "out" / "two.txt").exists()
+    assert "were done before" in resumed.text
+    assert "Nothing to do" in front_end.ok("%cw_plan").text

@@ -95,7 +95,8 @@ def _remove_created(action: Action) -> CompiledStep:
     path = str(action.args["path"])
     script = sh_script(action, f"remove what the command made: {path}", _REMOVE_CREATED)
     values = {"CW_PATH": safe_operand(path), "CW_PARENT": safe_operand(parent(path))}
-    return CompiledStep((script,), ("sh", script.path), vars=values, write=(path,))
+    # With the slash too: a folder can only be removed by who may write in the one around it.
+    return CompiledStep((script,), ("sh", script.path), vars=values, write=(path, f"{path}/"))
 
 
 def _run_command(action: Action) -> CompiledStep:

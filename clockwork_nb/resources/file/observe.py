@@ -35,14 +35,18 @@ def observe(config: Mapping[str, Any], context: ObserveContext) -> Observation:
         if error.errno == errno.ELOOP:
             return Observation(True, {"kind": "symbolic link"}, "a symbolic link")
         return Observation(None, detail=f"cannot be read: {error.strerror}")
-    with os.fdopen(handle, "rb") as stream:
+    try:
         info = os.fstat(handle)
         if not stat.S_ISREG(info.st_mode):
             kind = "folder" if stat.S_ISDIR(info.st_mode) else "special file"
             return Observation(True, {"kind": kind}, f"a {kind}")
         digest = hashlib.sha256()
-        while chunk := stream.read(_CHUNK):
+        while chunk := os.read(handle, _CHUNK):
             digest.update(chunk)
+    except OSError as error:
+        return Observation(None, detail=f"cannot be read: {error.strerror}")
+    finally:
+        os.close(handle)
     seen: dict[str, Any] = {"kind": "file", "mode": f"{stat.S_IMODE(info.st_mode):04o}", "size": info.st_size}
     content = config.get("content")
     # The digest of a secret would help somebody guess it: it stays as sensitive as the content.

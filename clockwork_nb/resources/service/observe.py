@@ -49,9 +49,8 @@ def _decode(data: bytes) -> Mapping[str, Any] | None:
         state = parse_json(data, what="the service's state")
     except InvalidInputError:
         return None
-    if not isinstance(state, dict) or state.get("status") not in _STATUSES:
-        return None
-    return state
+    known = isinstance(state, dict) and isinstance(state.get("status"), str) and state["status"] in _STATUSES
+    return state if known else None
 
 
 def _status(state: Mapping[str, Any]) -> str:

@@ -19,7 +19,7 @@ from functools import cache
 from typing import Any
 
 from clockwork_nb.canonical import canonical_json, digest, parse_json, sha256_hex
-from clockwork_nb.jobpack.layout import MANIFEST, NATIVE_EVENTS, SIGNER, STATEMENT
+from clockwork_nb.jobpack.layout import GENESIS, MANIFEST, NATIVE_EVENTS, SIGNER, STATEMENT
 from clockwork_nb.signing import SigningKey, pae, seal_envelope
 from tests.conformance.packs import rawzip, samples, tamper
 from tests.conformance.packs.rawzip import File
@@ -152,6 +152,9 @@ def end_records() -> Iterator[Case]:
     yield Case("E-missing", data[:-22], (MALFORMED,))
     yield Case("E-split", data[:-10], (MALFORMED,))
     yield Case("E-before-end", rawzip.write(files, before_end=b"junk"), (MALFORMED,))
+    size = int.from_bytes(data[-10:-6], "little")
+    junk_inside = rawzip.write(files, before_end=b"junk", end={"directory_size": size + 4})
+    yield Case("E-junk-in-directory", junk_inside, (MALFORMED,))
     for label, lie in {
         "count-low": {"count": count - 1, "here": count - 1}, "count-high": {"count": count + 1, "here": count + 1},
         "count-differs": {"here": count - 1}, "count-zero": {"count": 0, "here": 0}, "size-zero": {"directory_size": 0},
@@ -362,6 +365,8 @@ def _rebuilt(*skip: str, **edits: Callable[[dict[str, Any]], dict[str, Any]]) ->
     for event in source.events:
         if event.type not in skip:
             payload = dict(event.payload)
+            if event.type == "job.sealed":  # a seal that fits, or every case would end there
+                payload = {"count": job.seq, "head": job.events[-1].hash}
             change = named.get(event.type)
             job.add(event.type, **(change(payload) if change else payload))
     return job
@@ -468,6 +473,11 @@ def evidence() -> Iterator[Case]:
         _rebuilt(step__started=lambda p: {k: v for k, v in p.items() if k != "artifact_sha256"}),
         EVIDENCE,
     )
+    invented = _rebuilt(step__started=lambda p: {k: v for k, v in p.items() if k != "artifact"})
+    yield case("digest-without-artifact", invented, EVIDENCE)
+    yield case("step-without-plan", _planless(), EVIDENCE)
+    twins = samples.plan_document(samples.STEPS[:1] * 2, section=1, serial=0)
+    yield case("plan-has-twins", _document(plan=canonical_json(twins)), EVIDENCE)
     yield case("plan-of-another-configuration", _configured(), EVIDENCE)
     yield case("plan-is-no-plan", _document(plan=b"[]"), EVIDENCE)
     yield case("plan-is-deep", _document(plan=b"[" * 100_000), EVIDENCE)
@@ -504,6 +514,16 @@ def _document(
     samples.grant(job, approval, checkpoint, binds, reason="go")
     samples.run_steps(job, 1, ran, approval)
     job.add("section.closed", section=1, outcome="completed", done=len(ran), failed=0, skipped=0)
+    samples.close_job(job)
+    return job
+
+
+def _planless() -> Job:
+    job = samples.open_job(job_id="job_small", name="small")
+    job.add("section.opened", section=1, verb="apply", cell="", call=0, inputs="0" * 64)
+    job.blob(samples.STEPS[0].script)
+    samples.run_step(job, 1, 0, samples.STEPS[0])
+    job.add("section.closed", section=1, outcome="completed", done=1, failed=0, skipped=0)
     samples.close_job(job)
     return job
 
@@ -584,6 +604,8 @@ def signatures() -> Iterator[Case]:
     yield Case("G-unknown-signer", zipped(resign(files, job, samples.OTHER_KEY)), (UNTRUSTED,), ("",))
     unsigned = remanifest(without(files, SIGNER, STATEMENT))
     yield Case("G-unsigned", zipped(unsigned), (REQUIRED,), ("",))
+    for label, name in {"genesis": GENESIS, "events": NATIVE_EVENTS, "job": "job.json"}.items():
+        yield Case(f"G-unsigned-without-{label}", zipped(remanifest(without(unsigned, name))), (REQUIRED,), (MISSING,))
     pae_as_payload = sealed(pae(envelope["payloadType"], payload))
     yield case("signed-pae", pae_as_payload)
 

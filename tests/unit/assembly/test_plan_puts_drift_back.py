@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from dataclasses import replace
 from typing import Any
 
 from clockwork_nb.ports import Observation
@@ -39,6 +40,15 @@ def test_what_is_gone_is_created_again(world: Any) -> None:
     assert change.before is not None
 
 
+def test_what_failed_before_is_not_said_to_be_changed_outside(world: Any) -> None:
+    wanted = world.desired(world.file("a"))
+    state = world.apply(wanted)
+    failed = replace(state, resources={"file.a": replace(state.resources["file.a"], status="failed")})
+    plan = world.plan(wanted, failed, {"file.a": Observation(False)})
+    assert plan.drift == ()
+    assert (world.kinds(plan), world.change(plan, "file.a").reason) == ({"file.a": "create"}, "failed last time")
+
+
 def test_what_matches_or_was_not_looked_at_is_no_drift(world: Any) -> None:
     wanted = world.desired(world.file("a"), world.file("b"))
     plan = world.plan(wanted, world.apply(wanted), {"file.a": seen("x"), "file.b": Observation(None)})
@@ -52,8 +62,16 @@ def test_drift_of_an_ignored_attribute_is_ignored(world: Any) -> None:
 
 def test_a_replaced_resource_is_not_put_back_first(world: Any) -> None:
     state = world.apply(world.desired(world.file("a")))
-    plan = world.plan(world.desired(world.file("a", path="out/b")), state, {"file.a": Observation(False)})
+    plan = world.plan(world.desired(world.file("a", path="out/b")), state, {"file.a": seen("x", "0666")})
     assert plan.drift == () and world.kinds(plan) == {"file.a": "replace"}
+
+
+def test_what_is_gone_is_created_at_its_new_place_without_removing_the_old(world: Any) -> None:
+    state = world.apply(world.desired(world.file("a")))
+    wanted = world.desired(world.file("a", path="out/b", _prevent_destroy=True))
+    plan = world.plan(wanted, state, {"file.a": Observation(False)})
+    assert world.kinds(plan) == {"file.a": "create"} and world.order(plan) == ["file.a:write_file"]
+    assert world.change(plan, "file.a").reason == "gone; path changed"
 
 
 def test_drift_and_a_change_give_both_reasons(world: Any) -> None:

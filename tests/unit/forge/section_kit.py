@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -78,6 +79,8 @@ class ThingType:
     def compile(self, action: Action) -> CompiledStep:
         args = action.args
         folder = f"scripts/{slug(action.address)}"
+        if "service" in args:
+            return self._service(action, folder)
         runtime = args.get("runtime", "sh")
         script = Artifact(
             f"{folder}/{action.name}.{runtime}",
@@ -110,6 +113,24 @@ class ThingType:
             write=tuple(args.get("write", ("out/",))),
             network=args.get("network", False),
             cls=args.get("cls", "confined"),
+        )
+
+    def _service(self, action: Action, folder: str) -> CompiledStep:
+        verb = action.args.get("verb", "ensure")
+        base = {"version": "1", "service": slug(action.address), "address": action.address}
+        spec = {
+            **base, "env": {}, "secret_env": {}, "cwd": ".", "ports": [], "restart": "no", "stop_timeout_s": 2,
+            "health": None, "state": "running", **action.args["service"],
+        }  # fmt: skip
+        secrets = {name: value.value for name, value in action.args.get("secrets", {}).items()}
+        content = json.dumps(base if verb == "remove" else spec).encode()
+        artifact = Artifact(f"{folder}/{action.name}.json", content, "0644", "spec", "json")
+        return CompiledStep(
+            (artifact,),
+            ("cw:service", verb, artifact.path),
+            secret_vars={name: name for name in secrets},
+            secrets=secrets,
+            cls="built-in",
         )
 
     def observe(

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
+import os
+import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -231,11 +234,18 @@ def test_several_steps_of_one_resource_count_as_done_with_the_last(b: Bench) -> 
 def test_a_section_of_checks_alone_leaves_the_state_untouched(b: Bench) -> None:
     assert b.apply(make_plan(write("a", "1"))).error is None
     before = StateFile(b.workspace).path.read_bytes()
-    plan = make_plan(Spec("a", {"verify_http": "exit 1\n"}, kind="verify"), lineage="another", serial=99)
+    plan = make_plan(Spec("a", {"verify_http": "exit 1\n"}, kind="verify", after=None), lineage="another", serial=99)
     result = b.apply(plan)
     assert isinstance(result.error, AcceptTestError)
     assert result.error.exit_code == 5
     assert StateFile(b.workspace).path.read_bytes() == before
+
+
+def test_a_check_that_is_due_is_recorded_with_how_it_went(b: Bench) -> None:
+    good, bad = ({"verify_http": f"exit {code}\n"} for code in (0, 1))
+    result = b.apply(make_plan(Spec("good", good, kind="verify"), Spec("bad", bad, kind="verify")))
+    assert isinstance(result.error, AcceptTestError)
+    assert {e["address"]: e["status"] for e in b.state()["resources"]} == {"thing.bad": "failed", "thing.good": "ok"}
 
 
 def test_forgotten_and_moved_resources_outputs_and_ports_are_recorded_at_the_end(b: Bench) -> None:
@@ -297,6 +307,26 @@ def test_the_home_of_a_step_is_private_and_gone_afterwards(b: Bench) -> None:
     assert not any(Path(h).exists() or Path(h).parent.exists() for h in homes)
 
 
+def test_private_folders_of_killed_runs_are_swept_and_those_in_use_are_not(
+    b: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    base = tmp_path / "temporary"
+    base.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(base))
+    dead, alive, fresh = (base / f"clockwork-steps-{n}" for n in ("dead", "alive", "fresh"))
+    for folder in (dead, alive, fresh):
+        (folder / "1").mkdir(parents=True)
+    for folder in (dead, alive):
+        os.utime(folder, (1_000_000_000, 1_000_000_000))
+    held = os.open(alive, os.O_RDONLY)
+    fcntl.flock(held, fcntl.LOCK_EX)
+    try:
+        assert b.apply(make_plan(Spec("a", {"make": "exit 0\n"}))).error is None
+    finally:
+        os.close(held)
+    assert sorted(base.iterdir()) == [alive, fresh]
+
+
 def test_fencing_token_and_idempotency_key(b: Bench) -> None:
     plan = make_plan(Spec("a", {"make": 'echo "$CW_FENCING_TOKEN $CW_IDEMPOTENCY_KEY"\n'}))
     b.apply(plan)
@@ -348,6 +378,72 @@ def test_wanting_to_write_where_none_may_stops_everything_before_it_starts(b: Be
         b.apply(plan)
     assert b.events("step.") == []
     assert not (b.root / "out/a").exists()
+
+
+def test_a_folder_that_an_earlier_step_makes_may_be_written_by_a_later_one(b: Bench) -> None:
+    plan = make_plan(
+        Spec("dir", {"make": {"script": "mkdir fresh\n", "write": ("fresh/",)}}),
+        Spec("in", {"make": {"script": "echo x > fresh/x\n", "write": ("fresh",)}}, needs=("dir",)),
+    )
+    assert b.apply(plan).error is None
+    assert (b.root / "fresh/x").exists()
+
+
+def test_a_path_that_cannot_be_given_after_all_fails_its_step_and_says_what_to_do(b: Bench) -> None:
+    result = b.apply(make_plan(Spec("a", {"make": {"script": "echo x > top\n", "write": ("top",)}}), write("b", "1")))
+    assert (result.failed, result.done) == (("thing.a:make",), ("thing.b:make",))
+    failed = b.payloads("step.failed")[0]
+    assert failed["code"] == "E_UNSAFE_OPERATION"
+    assert "folder of its own" in failed["tail"]
+
+
+def test_folders_made_only_to_take_something_away_are_gone_again(b: Bench) -> None:
+    plan = make_plan(
+        Spec(
+            "a",
+            {"drop": {"script": "rm -f gone/deep/a\n", "write": ("gone/deep/a",)}},
+            kind="delete",
+            before={"path": None},
+        )
+    )
+    assert b.apply(plan).error is None
+    assert not (b.root / "gone").exists()
+
+
+def test_a_service_is_started_kept_and_removed(b: Bench) -> None:
+    script = "cat <<E > out/env\n$TOKEN\nE\nexec sleep 300\n"
+    (b.root / "svc.sh").write_text(script)
+    spec = {"command": ["/bin/sh", "svc.sh"], "secret_env": {"TOKEN": "key"}}
+    ensure = {"service": spec, "secrets": {"key": Sensitive("correct-horse")}}
+    assert b.apply(make_plan(Spec("web", {"ensure": ensure}))).error is None
+    done = b.payloads("step.completed")[0]
+    pid = int(done["note"].rpartition("pid ")[2])
+    os.kill(pid, 0)
+    assert (b.root / "out/env").read_text() == "correct-horse\n"
+    started = b.payloads("step.started")[0]
+    assert (started["class"], started["confinement"]) == ("built-in", "none")
+    assert started["artifact"] == "scripts/thing.web/ensure.json"
+    state = b.state()
+    plan = make_plan(
+        Spec("web", {"remove": {"service": {}, "verb": "remove"}}, kind="delete", before={"path": None}),
+        lineage=state["lineage"],
+        serial=state["serial"],
+    )
+    assert b.apply(plan).error is None
+    with pytest.raises(ProcessLookupError):
+        os.kill(pid, 0)
+    assert b.state()["resources"] == []
+
+
+def test_a_service_that_does_not_stay_up_is_a_failure_with_its_last_words(b: Bench) -> None:
+    spec = {"command": ["/bin/sh", "-c", "echo no config >&2; exit 3"]}
+    result = b.apply(make_plan(Spec("web", {"ensure": {"service": spec}})))
+    failed = b.payloads("step.failed")[0]
+    assert result.failed == ("thing.web:ensure",)
+    assert failed["exit_code"] == 3
+    assert failed["tail"] == "no config"
+    assert failed["log"] == ".clockwork/services/thing.web/out.log"
+    assert failed["note"].endswith("it ended with exit code 3: no config")
 
 
 def test_an_artifact_changed_after_approval_stops_the_section(b: Bench) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -12,6 +13,7 @@ from clockwork_nb.assembly.plan import OutputChange
 from clockwork_nb.canonical import canonical_json
 from clockwork_nb.errors import StoreCorruptError
 from clockwork_nb.forge.fold import new_state
+from clockwork_nb.forge.runner import run_section
 from clockwork_nb.forge.state import StateFile, roll_forward
 from clockwork_nb.ports import Draft
 from tests.unit.forge.section_kit import Bench, Spec, bench, make_plan, write
@@ -44,8 +46,6 @@ def two_sections(b: Bench) -> tuple[dict[str, object], dict[str, object]]:
     def remember(event: object) -> None:
         if not begun:
             begun.update(json.loads(StateFile(b.workspace).path.read_bytes()))
-
-    from clockwork_nb.forge.runner import run_section
 
     result = run_section(
         document, bundle, writer=b.job, section=1, approval_id="", done=(), attempts={}, context=b.context(), on_event=remember
@@ -120,7 +120,7 @@ def test_a_section_that_only_checks_does_not_move_the_serial(b: Bench) -> None:
     assert b.apply(make_plan(write("a", "1"))).error is None
     close(b, "completed")
     before = b.state()
-    assert b.apply(make_plan(Spec("a", {"verify_http": "exit 1\n"}, kind="verify"))).failed
+    assert b.apply(make_plan(Spec("a", {"verify_http": "exit 1\n"}, kind="verify", after=None))).failed
     rolled, _ = roll_forward(before, b.job.events(), job=b.job.job_id, get_blob=b.job.get_blob)
     assert rolled is not None
     assert {**rolled, "last": None} == {**before, "last": None}
@@ -132,12 +132,10 @@ def test_an_event_without_a_real_entry_is_said(b: Bench) -> None:
     state["last"] = {**state["last"], "seq": 1}
     broken = [e for e in b.job.events() if e.type != "step.completed"]
 
-    class Fake:
-        seq, created_at, type = broken[-1].seq + 1, "", "step.completed"
-        payload = {"section": 1, "step_id": "thing.a:make", "entry": '{"address":1}'}
-
+    payload = {"section": 1, "step_id": "thing.a:make", "entry": '{"address":1}'}
+    wrong = SimpleNamespace(seq=broken[-1].seq + 1, created_at="", type="step.completed", payload=payload)
     with pytest.raises(StoreCorruptError):
-        roll_forward(state, [*broken, Fake()], job=b.job.job_id, get_blob=b.job.get_blob)
+        roll_forward(state, [*broken, wrong], job=b.job.job_id, get_blob=b.job.get_blob)
 
 
 def test_going_on_after_a_crash_starts_from_the_log(b: Bench) -> None:

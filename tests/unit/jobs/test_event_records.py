@@ -179,7 +179,15 @@ def test_the_published_schema_agrees_with_the_checks_on_good_and_bad_records() -
     job = MemoryJob()
     for line in job.lines:
         validator.validate(json.loads(line))
-    for changes in ({"seq": 0}, {"type": "x"}, {"payload": {}}, {"prev": "x"}, {"job_id": "A"}, {"more": 1}):
+    bad: list[dict[str, Any]] = [
+        {"seq": 0},
+        {"type": "x"},
+        {"payload": {}},
+        {"prev": "x"},
+        {"job_id": "A"},
+        {"more": 1},
+    ]
+    for changes in bad:
         assert not validator.is_valid(json.loads(status_line(**changes)))
 
 

@@ -10,11 +10,12 @@ from pathlib import Path
 import pytest
 
 from clockwork_nb.errors import InvalidInputError, LeaseLostError, StoreIOError
-from clockwork_nb.ports import Draft
+from clockwork_nb.ports import Draft, JobWriter
 from clockwork_nb.store import remote
 from clockwork_nb.store.files import JobStore
 from clockwork_nb.store.handle import JobHandle
 from clockwork_nb.store.remote import JobServer, RemoteJob
+from clockwork_nb.testing import MemoryJob
 
 
 @pytest.fixture
@@ -22,6 +23,16 @@ def job(tmp_path: Path) -> Iterator[JobHandle]:
     store = JobStore(tmp_path / "home", tool_version="0.1.0", heartbeat=False)
     with store.create(name="n", adapter="notebook", lineage="", spec={}, job_id="job_a") as handle:
         yield handle
+
+
+def test_both_ends_and_the_memory_are_writers_of_a_job(job: JobHandle, tmp_path: Path) -> None:
+    with JobServer(job, tmp_path / "s"), RemoteJob(tmp_path / "s") as end:
+        writers: list[JobWriter] = [job, end, MemoryJob("job_a")]
+        for writer in writers:
+            (event,) = writer.append([Draft("cell.started", {"cell": "c", "index": 0})])
+            assert writer.events()[-1] == event
+            assert writer.get_blob(writer.put_blob(b"x")) == b"x"
+            assert (writer.job_id, writer.epoch, writer.stop_requested()) == ("job_a", 1, "")
 
 
 def test_strangers_are_not_answered(job: JobHandle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

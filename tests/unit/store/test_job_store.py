@@ -482,6 +482,23 @@ def test_the_owners_lock_does_not_outlive_it_in_a_forked_child(store: JobStore) 
 
 
 def test_a_state_document_that_is_no_state_is_refused() -> None:
-    for document in (None, {}, {"counters": {}}, []):
+    documents: list[object] = [None, {}, {"counters": {}}, []]
+    for document in documents:
         with pytest.raises(InvalidInputError, match="not a job state"):
             JobState.from_document(document)
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_nobody_waits_for_a_writer_that_has_ended(store: JobStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    job = make(store)
+
+    def break_down(*_args: object) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(job._journal, "commit", break_down)
+    for attempt in (lambda: job.append([cell(1)]), lambda: job.append([cell(2)]), lambda: job.state):
+        with pytest.raises(StoreIOError, match="has ended"):
+            attempt()
+    assert job.stop_requested() == "lost"
+    job.close()
+    store.open("job_a").close()

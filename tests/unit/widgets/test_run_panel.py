@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import subprocess
 import sys
@@ -130,6 +131,23 @@ def test_a_decision_made_elsewhere_settles_the_question(panel: RunPanel) -> None
     assert "approved by ops &quot;from the &lt;terminal&gt;&quot;" in panel.approval.card.value
 
 
+def test_clicks_on_another_thread_reach_the_loop(wire: Any) -> None:
+    async def run() -> tuple[list[tuple[str, str]], list[bool]]:
+        panel = make()
+        made = decisions(panel)
+        assert panel.approval is not None
+        await asyncio.to_thread(rendered, panel)
+        await asyncio.sleep(0)
+        seen = [panel.approval.approve.disabled]
+        await asyncio.to_thread(panel.approval.approve.click)
+        await asyncio.sleep(0)
+        seen.append(panel.approval.approve.disabled)
+        panel.close()
+        return made, seen
+
+    assert asyncio.run(run()) == ([("granted", "")], [False, True])
+
+
 def test_freezing_disables_everything(panel: RunPanel) -> None:
     made = decisions(panel)
     rendered(panel)
@@ -151,7 +169,7 @@ def test_closing_leaves_no_comm_and_no_widget(wire: Any) -> None:
     before = set(_instances)
     panel = make()
     assert wire.open
-    panel.update(RunProgressSample().snapshot())
+    panel.update(waiting_run().snapshot())
     panel.freeze()
     panel.close()
     panel.close()
@@ -159,7 +177,7 @@ def test_closing_leaves_no_comm_and_no_widget(wire: Any) -> None:
     assert set(_instances) == before
 
 
-def RunProgressSample() -> RunProgress:  # noqa: N802 - reads as a value
+def waiting_run() -> RunProgress:
     progress = RunProgress("job_1")
     progress.expect(load("plan.json"), DIGEST)
     return progress

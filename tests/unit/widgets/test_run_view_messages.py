@@ -82,7 +82,7 @@ def test_a_burst_becomes_one_message(view: RunView, wire: Any, clock: Clock, pro
         view.add_log([f"line {data['seq']}"])
     assert len(wire.custom(view.model_id)) == 1
     view.flush()
-    first, second = wire.custom(view.model_id)
+    _, second = wire.custom(view.model_id)
     assert [row[1] for row in second["rows"]] == ["ok"] * 5
     assert len(second["log"]) == len(load("events_completed.json"))
 

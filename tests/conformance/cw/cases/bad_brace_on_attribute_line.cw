@@ -1,0 +1,3 @@
+#! error cw-syntax 3:9
+locals {
+  a = 1 }

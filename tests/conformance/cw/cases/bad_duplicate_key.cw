@@ -1,0 +1,2 @@
+#! error cw-duplicate 2:31
+output "x" { value = { a = 1, a = 2 } }

@@ -1,0 +1,3 @@
+#! error cw-missing-attribute 2:1
+box "a" {
+}

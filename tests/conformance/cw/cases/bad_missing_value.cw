@@ -1,0 +1,4 @@
+#! error cw-syntax 3:6
+locals {
+  a =
+}

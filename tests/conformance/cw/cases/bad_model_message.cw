@@ -1,0 +1,4 @@
+#! error cw-invalid-value 3:10
+box "a" {
+  path = "forbidden"
+}

@@ -1,0 +1,2 @@
+#! error cw-syntax 2:30
+output "x" { value = [1].*.a.*.b }

@@ -1,0 +1,2 @@
+#! error cw-missing-attribute 2:1
+output "x" {}

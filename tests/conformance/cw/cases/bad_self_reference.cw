@@ -1,0 +1,4 @@
+#! error cw-cycle 3:10
+box "a" {
+  path = box.a.id
+}

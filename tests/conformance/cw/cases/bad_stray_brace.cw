@@ -1,0 +1,2 @@
+#! error cw-syntax 2:1
+}

@@ -1,0 +1,2 @@
+#! error cw-unknown-attribute 2:1
+port = 1

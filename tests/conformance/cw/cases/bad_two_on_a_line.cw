@@ -1,0 +1,4 @@
+#! error cw-syntax 3:9
+locals {
+  a = 1 b = 2
+}

@@ -1,0 +1,3 @@
+#! error cw-syntax 2:1
+/* never
+locals {}

@@ -1,0 +1,5 @@
+#! error cw-syntax 3:10
+box "a" {
+  path = <<EOT
+x
+}

@@ -1,0 +1,4 @@
+#! error cw-syntax 3:10
+box "a" {
+  path = "a
+}

@@ -1,0 +1,5 @@
+#! error cw-unknown-attribute 4:3
+box "a" {
+  path = "a"
+  pahts = 1
+}

@@ -1,0 +1,7 @@
+#! error cw-not-constant 3:13
+variable "a" {
+  default = local.x
+}
+locals {
+  x = 1
+}

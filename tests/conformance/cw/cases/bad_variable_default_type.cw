@@ -1,0 +1,5 @@
+#! error cw-wrong-type 4:13
+variable "port" {
+  type    = number
+  default = "x"
+}

@@ -1,0 +1,2 @@
+#! error cw-missing-variable 2:1
+variable "port" {}

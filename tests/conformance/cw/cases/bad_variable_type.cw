@@ -1,0 +1,3 @@
+#! var port=abc
+#! error cw-wrong-type 3:1
+variable "port" { type = number }

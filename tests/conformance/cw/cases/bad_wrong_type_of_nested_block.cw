@@ -1,0 +1,7 @@
+#! error cw-wrong-type 5:13
+box "a" {
+  path = "a"
+  probe {
+    url   = 5
+  }
+}

@@ -1,0 +1,5 @@
+#! output hidden ["var", "local"]
+locals {
+  x = "outer"
+}
+output "hidden" { value = [for local in [for var in ["var", "local"] : var] : local] }

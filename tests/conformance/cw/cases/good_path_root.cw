@@ -1,0 +1,2 @@
+#! output paths ["./x", "./y"]
+output "paths" { value = ["${path.root}/x", "${path.module}/y"] }
