@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import signal
 import sys
+import threading
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -63,7 +65,7 @@ class TextView:
         first, commands = self._section.waiting_lines()
         _write(f"{self._section.planned.text()}\n\n{first}\n{commands}\n")
         try:
-            typed = input("Type yes to approve, no to refuse, or Enter to wait for the command above: ").strip()
+            typed = _typed("Type yes to approve, no to refuse, or Enter to wait for the command above: ")
         except EOFError:
             return
         word, _, reason = typed.partition(" ")
@@ -149,6 +151,21 @@ class PanelView:
             self._panel.freeze()
         else:
             self._panel.close()
+
+
+def _typed(prompt: str) -> str:
+    """Return the line that somebody types.
+
+    While an async cell runs, ipykernel answers SIGINT by cancelling the cell's task, which a blocked prompt would never
+    notice; so Stop is a KeyboardInterrupt here.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        return input(prompt).strip()
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        return input(prompt).strip()
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def _write(text: str) -> None:

@@ -86,7 +86,7 @@ def decide_wanted(
         reasons.append(_AGAIN[prior.status])
         drift = None
     elif drift is not None:
-        reasons.append("gone" if gone else f"changed outside: {', '.join(p for p, _, _ in drift.attributes)}")
+        reasons.append("gone" if gone else _moved_outside(drift))
     again = bool(reasons)
     if differences:
         reasons.append(_named(differences))
@@ -249,6 +249,13 @@ def _risks(
         return ()
     own = set(kind.risks(change_kind, config, recorded, observed))
     return tuple(sorted(own.union(*(spec.risk for spec in specs))))
+
+
+def _moved_outside(drift: Drift) -> str:
+    missing = [name for name, _, now in drift.attributes if now is None]
+    changed = [name for name, _, now in drift.attributes if now is not None]
+    parts = [f"changed outside: {', '.join(changed)}"] if changed else []
+    return "; ".join([*parts, f"gone: {', '.join(missing)}"] if missing else parts)
 
 
 def _named(differences: Sequence[AttributeChange]) -> str:

@@ -88,13 +88,16 @@ class Plan:
     ports: Mapping[str, int] = field(default_factory=dict)
     destroy: bool = False
     targets: tuple[str, ...] = ()
+    prune: bool = False
     compiler: str = "template"
     secret_key: bytes = field(default=b"", repr=False)
 
     @property
     def has_changes(self) -> bool:
-        """Whether applying would do or record anything but checks."""
-        return any(c.kind not in {"noop", "verify"} for c in self.changes)
+        """Whether applying would do or record anything but checks; a changed output is recorded."""
+        return any(c.kind not in {"noop", "verify"} for c in self.changes) or any(
+            o.before != o.after for o in self.outputs
+        )
 
     @property
     def is_empty(self) -> bool:
@@ -125,6 +128,7 @@ class Plan:
             "compiler": self.compiler,
             "destroy": self.destroy,
             "targets": list(self.targets),
+            "prune": self.prune,
             "variables": [dict(v) for v in self.variables],
             "ports": [{"name": k, "port": v} for k, v in sorted(self.ports.items())],
             "changes": [

@@ -89,6 +89,8 @@ def explain_stale(saved: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]
             out.append(f"{name} was {saved[field]} and is {new[field]} now")
     if saved["destroy"] != new["destroy"]:
         out.append("one of the two plans destroys and the other does not")
+    if saved["prune"] != new["prune"]:
+        out.append("one of the two plans prunes and the other does not")
     if saved["targets"] != new["targets"]:
         before, now = (", ".join(doc["targets"]) or "everything" for doc in (saved, new))
         out.append(f"the target was {before} and is {now} now")
@@ -202,6 +204,7 @@ _PLAN: Mapping[str, _Rule] = {
     "compiler": _TEXT,
     "destroy": _FLAG,
     "targets": _TEXTS,
+    "prune": _FLAG,
     "variables": _LIST,
     "ports": _LIST,
     "changes": _LIST,

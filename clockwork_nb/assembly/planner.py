@@ -91,6 +91,7 @@ def make_plan(
         ports=dict(desired.ports),
         destroy=destroy,
         targets=names,
+        prune=prune,
         secret_key=secret_key,
     )
 

@@ -143,7 +143,8 @@ class SectionFold:
     @property
     def touches(self) -> bool:
         """Whether the section changes the state at all; one that only checks does not."""
-        return any(recorded(c) or c["kind"] == "forget" for c in self.changes.values())
+        moved = any(o["before"] != o["after"] for o in self.plan["outputs"])
+        return moved or any(recorded(c) or c["kind"] == "forget" for c in self.changes.values())
 
     def mark(self, image: StateImage, seq: int) -> None:
         """Say that every event up to *seq* is folded in."""
@@ -195,9 +196,13 @@ class SectionFold:
 
     def finish(self, image: StateImage) -> None:
         """Record what a section that succeeded changes without a step: forgotten and moved resources, outputs, ports."""
+        stepped = set(self.addresses.values())
         for change in self.plan["changes"]:
             if change["kind"] == "forget":
                 image.drop(change["address"])
+            elif change["kind"] == "update" and change["address"] not in stepped:
+                known = image.entry(change["address"])  # a setting of ours changed, nothing that a step would do
+                image.put(step_entry(change, "ok", known["identity"] if known else {}))
             elif change["kind"] == "noop" and (known := image.entry(change["address"])) is not None:
                 moved = {"declared_in": change["declared_in"], "dependencies": list(change["dependencies"])}
                 if any(known[k] != v for k, v in moved.items()):

@@ -6,6 +6,7 @@ it has ended. What a crash leaves is in the log.
 
 from __future__ import annotations
 
+import logging
 import shlex
 import threading
 import time
@@ -38,11 +39,12 @@ from clockwork_nb.forge.step import NOTE_CHARS, StepExecutor, StepOutcome, Workb
 from clockwork_nb.forge.walk import Skip, WalkResult, walk
 from clockwork_nb.ids import new_ulid
 from clockwork_nb.jobs.fields import clip
-from clockwork_nb.ports import Artifact, Draft, JobWriter, ObserveContext, Progress, Registry
+from clockwork_nb.ports import Artifact, Draft, EventView, JobWriter, ObserveContext, Progress, Registry
 from clockwork_nb.secrets import Redactor
 
 __all__ = ["RunContext", "SectionResult", "run_section"]
 
+_LOG: Final = logging.getLogger(__name__)
 _ENTRY_BYTES: Final = 16 * 1024
 _TAIL_BYTES: Final = 4096
 _POLL_S: Final = 0.1
@@ -333,7 +335,14 @@ class _Section:
                 self.fold.mark(self.image, min(self.floors.values(), default=self.highest))
         with self.telling:
             for event in events:
-                self.on_event(event)
+                self._tell(event)
+
+    def _tell(self, event: EventView) -> None:
+        try:
+            self.on_event(event)
+        except Exception:  # noqa: BLE001 - a view that breaks must not break the run it shows
+            _LOG.exception("a view of the run failed; it is told nothing more")
+            self.on_event = lambda event: None
 
     def _skip(self, skips: Sequence[Skip]) -> None:
         self._append(
@@ -441,7 +450,10 @@ class _Section:
                 outcome = replace(
                     outcome, status="failed", code="E_ADAPTER_FAIL", note=problem, tail=log.tail(), log=None
                 )
-        outcome = replace(outcome, note=self._text(outcome.note, NOTE_CHARS))
+        note = outcome.note
+        if log.failure is not None:
+            note = f"{note} (the log file could not be written)".strip()
+        outcome = replace(outcome, note=self._text(note, NOTE_CHARS))
         common: dict[str, Any] = {"section": self.section, "step_id": step.id, "attempt": attempt}
         common |= {"duration_ms": outcome.duration_ms, "note": outcome.note}
         if outcome.exit_code is not None:

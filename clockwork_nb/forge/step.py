@@ -11,7 +11,7 @@ import signal
 import tempfile
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -244,7 +244,7 @@ class Workbench:
         )
 
     @contextlib.contextmanager
-    def _private_folder(self) -> Any:
+    def _private_folder(self) -> Iterator[str]:
         with self._lock:
             self._count += 1
             folder = f"{self._folder}/{self._count}"

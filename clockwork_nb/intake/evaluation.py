@@ -194,14 +194,14 @@ class _Run:
         first, _, rest = message.strip().partition("\n")
         given = self.given.get(node.name)
         place = (given.range if given is not None else None) or (
-            node.origin.range(node.default) if given is None and node.default is not None else node.range
+            node.origin.range(node.default.value) if given is None and node.default is not None else node.range
         )
         self.diagnostics.error(
             "cw-validation",
             summary(f"the value of var.{node.name} is refused"),
             place,
             note=first,
-            detail="\n".join(filter(None, [rest, f"The value comes from {found.source}."])),
+            detail=rest if given is None else "\n".join(filter(None, [rest, f"The value comes from {found.source}."])),
             trail=(("the condition", node.origin.range(condition)),),
         )
 

@@ -185,7 +185,7 @@ class ExpressionParser(Lexer):
             if self.word != ",":
                 break
             self.advance()
-        self._close(")", outside, f'after the arguments of "{name}"')
+        self._close(")", outside, f'after the arguments of "{name}"', start)
         node = Call(name, tuple(arguments), expand, name_end, start, self.last)
         self.calls.append(node)
         return node
@@ -198,17 +198,21 @@ class ExpressionParser(Lexer):
         self.advance()
         return outside
 
-    def _close(self, word: str, outside: bool, what: str) -> None:
+    def _close(self, word: str, outside: bool, what: str, start: int) -> None:
+        """Pass over the closing bracket *word*; *start* is where its construct started."""
         if self.word != word or self.kind != OPERATOR:
-            raise self.unexpected(f'expected "{word}" {what}')
+            above = self.text.count("\n", start, self.start)
+            where = f"It was opened {above} line{'s' if above > 1 else ''} above." if above else ""
+            raise self.unexpected(f'expected "{word}" {what}', detail=where)
         self.depth -= 1
         self.skip_lines = outside
         self.advance()
 
     def _group(self) -> Expression:
+        start = self.start
         outside = self._open()
         node = self.expression()
-        self._close(")", outside, "after the expression")
+        self._close(")", outside, "after the expression", start)
         return node
 
     def _list(self) -> Expression:
@@ -222,7 +226,7 @@ class ExpressionParser(Lexer):
             if self.word != ",":
                 break
             self.advance()
-        self._close("]", outside, 'or "," in a list')
+        self._close("]", outside, 'or "," in a list', start)
         return List(tuple(items), start, self.last)
 
     def _object(self) -> Expression:
@@ -248,7 +252,7 @@ class ExpressionParser(Lexer):
             elif self.kind != LINE:
                 break
             self._skip_line_ends()
-        self._close("}", outside, 'or a new line or "," in an object')
+        self._close("}", outside, 'or a new line or "," in an object', start)
         return Object(tuple(items), start, self.last)
 
     def _skip_line_ends(self) -> None:
@@ -323,7 +327,7 @@ class ExpressionParser(Lexer):
             self.advance()
             condition = self.expression()
         self.unbind(key_name)
-        self._close(close, outside, "at the end of a for")
+        self._close(close, outside, "at the end of a for", start)
         return ForExpression((key_name, value_name), collection, key, value, condition, grouping, start, self.last)
 
     def _traversal(self, root: Expression) -> Expression:
@@ -339,11 +343,11 @@ class ExpressionParser(Lexer):
             outside = self._open()
             if self.word == "*" and self.kind == OPERATOR:
                 self.advance()
-                self._close("]", outside, 'after "*"')
+                self._close("]", outside, 'after "*"', start)
                 steps.append(self._splat(start, self.last, full=True))
                 return
             key = self.expression()
-            self._close("]", outside, "after an index")
+            self._close("]", outside, "after an index", start)
             steps.append(IndexStep(key, start, self.last))
             return
         self.advance()

@@ -265,7 +265,8 @@ class Evaluator:
                     continue
                 key = self._key(key, item.key, scope)
                 if key in out:
-                    raise self.error(f"the key {shown(key)} is there twice", item.key, scope, code="cw-duplicate")
+                    name = "a sensitive key" if sensitive else f"the key {shown(key)}"
+                    raise self.error(f"{name} is there twice", item.key, scope, code="cw-duplicate")
             out[key] = self.value(item.value, scope)
         result: Any = out if unknown is None else unknown
         return Sensitive(result) if sensitive else result
@@ -319,11 +320,11 @@ class Evaluator:
             if isinstance(key, Unknown):
                 unknown = unknown or key
                 continue
-            self._put(node, mapped, self._key(key, node.key, inner), inner)
+            self._put(node, mapped, self._key(key, node.key, inner), inner, hidden=marked)
         result: Any = unknown if unknown is not None else items if node.key is None else mapped
         return Sensitive(result) if sensitive else result
 
-    def _put(self, node: ForExpression, out: dict[str, Any], key: str, scope: Scope) -> None:
+    def _put(self, node: ForExpression, out: dict[str, Any], key: str, scope: Scope, *, hidden: bool) -> None:
         value = self.value(node.value, scope)
         if node.grouping:
             out.setdefault(key, []).append(value)
@@ -331,7 +332,7 @@ class Evaluator:
         if key in out:
             assert node.key is not None
             raise self.error(
-                f"the key {shown(key)} comes out twice",
+                "a sensitive key comes out twice" if hidden else f"the key {shown(key)} comes out twice",
                 node.key,
                 scope,
                 detail='To collect the values of equal keys in a list, write "..." after the value.',
@@ -582,11 +583,18 @@ class Evaluator:
         place: Node = node
         if 0 <= problem.argument < len(node.arguments):
             place = node.arguments[problem.argument]
-        note = (
-            "the value does not fit; it is sensitive and not shown" if hidden and problem.shows_value else str(problem)
-        )
+        text = str(problem)
+        if hidden and problem.shows_value:
+            text = "the value does not fit; it is sensitive and not shown"
+        full = f"{node.name}: {text}"
+        fits = len(full) <= 60
         return self.error(
-            f"{node.name} cannot do this", place, scope, note=note, detail=problem.detail, code=problem.code
+            full if fits else f"{node.name} failed",
+            place,
+            scope,
+            note="" if fits else text,
+            detail=problem.detail,
+            code=problem.code,
         )
 
     def _try(self, node: Call, scope: Scope) -> Any:

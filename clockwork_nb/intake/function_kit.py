@@ -126,7 +126,7 @@ class Function:
             return
         want = f"at least {least}" if self.rest else str(most) if least == most else f"{least} to {most}"
         noun = "argument" if want.endswith(" 1") or want == "1" else "arguments"
-        raise FunctionError(f"{self.name} takes {want} {noun}, here are {count}", shows_value=False)
+        raise FunctionError(f"takes {want} {noun}, here are {count}", shows_value=False)
 
     def convert(self, index: int, value: Any) -> Any:
         """Return argument *index* as the kind it must be, or raise `FunctionError`."""

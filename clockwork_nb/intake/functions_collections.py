@@ -45,7 +45,7 @@ def as_set(items: list[Any]) -> SetValue:
     return SetValue(sorted(once.values(), key=_order))
 
 
-@_add("any")
+@_add("any", structural=True)
 def length(value: Any) -> int:
     from clockwork_nb.intake.functions_text import characters
 

@@ -90,13 +90,17 @@ def number(text: str, limits: Limits = LIMITS) -> int | Decimal | None:
     """
     if len(text) < 16 and text.isdigit():
         return int(text)
-    mantissa, _, exponent = text.replace("E", "e").partition("e")
-    if len(mantissa) > limits.number_digits + 2 or len(exponent.lstrip("+-0")) > 5:
+    mantissa, _, exponent = text.lstrip("+-").replace("E", "e").partition("e")
+    whole, _, fraction = mantissa.partition(".")
+    shift = exponent.lstrip("+-").lstrip("0") or "0"
+    if len(mantissa) > limits.number_digits + 1 or len(shift) > 6:
         return None
-    if len(mantissa) + abs(int(exponent or 0)) > limits.number_digits + 2:
+    power = -int(shift) if exponent.startswith("-") else int(shift)
+    written_out = max(len(whole) + power, 1) + max(len(fraction) - power, 0)
+    if written_out > limits.number_digits:
         return None
     if "." not in mantissa and not exponent:
-        return int(mantissa)
+        return int(text)
     sign, digits, power = Decimal(text).as_tuple()
     assert isinstance(power, int)
     kept = "".join(map(str, digits)).rstrip("0")

@@ -30,7 +30,8 @@ def _distance(a: str, b: str, most: int) -> int:
 def nearest(name: str, known: Iterable[str]) -> str:
     """Return the *known* name that *name* is most likely meant to be, or an empty text.
 
-    A third of the characters may differ, a swap of neighbours counts as one; the first in sorted order wins a draw.
+    A third of the characters may differ but not all, a swap of neighbours counts as one; the first in sorted order wins
+    a draw.
 
     >>> nearest("imgae", ["image", "name"]), nearest("x", ["port"])
     ('image', '')
@@ -38,7 +39,7 @@ def nearest(name: str, known: Iterable[str]) -> str:
     if len(name) > _LONGEST:
         return ""
     folded = name.casefold()
-    best, best_distance = "", max(1, len(name) // 3) + 1
+    best, best_distance = "", min(len(name) - 1, max(1, (len(name) + 1) // 3)) + 1
     for candidate in sorted(known):
         distance = _distance(folded, candidate.casefold(), best_distance - 1)
         if distance < best_distance:

@@ -165,11 +165,8 @@ class _Checker:
         if near:
             note = self._suggestion(names[near])
         else:
-            same = [
-                other for other in self.nodes if other.partition(".")[2] == name and not other.startswith("output.")
-            ]
-            near_id = same[0] if same else nearest(target, (n for n in self.nodes if not n.startswith("output.")))
-            note = self._suggestion(near_id) if near_id else ""
+            same = [o for o in self.nodes if o.partition(".")[2] == name and not o.startswith("output.")]
+            note = self._suggestion(same[0]) if same else ""
         self._error("cw-unknown-reference", f"{shown(written)} is not declared", node, declaration, note=note)
 
     def _suggestion(self, target: str) -> str:

@@ -273,7 +273,7 @@ class Checker:
             name = str(first["loc"][-1])
             self._error(
                 code,
-                f"{shown(name)} is missing in {_dotted(path) or self.where}",
+                f"{shown(name)} is missing in {f'{_dotted(path)} of ' if path else ''}{self.where}",
                 places.value(path) if path else places.header,
                 detail=self._describe_missing(path, name),
             )

@@ -63,8 +63,8 @@ def _read_plan(data: bytes, digest: str) -> _PlanView:
         raise _contradiction(error.message) from None
     except (KeyError, TypeError, IndexError):
         raise _contradiction(f"plan {digest[:8]} is not a plan") from None
-    if len(view.steps) != len(steps):
-        raise _contradiction(f"plan {digest[:8]} has two steps with one id")
+    if len(view.steps) != len(steps) or not all(isinstance(step, str) for step in steps):
+        raise _contradiction(f"plan {digest[:8]} has a step without an id of its own")
     return view
 
 

@@ -159,16 +159,12 @@ class _Verification:
             history = read_history(header, events)
             said.append(f"{history.count} events chained")
         with self._check("contents") as said:
-            bundles, generated = _check_contents(archive, history, digests, signed=envelope is not None)
+            bundles = _check_contents(archive, history, digests, signed=envelope is not None)
             said.append("every file is named by an event")
         with self._check("contract") as said:
-            _check_contract(header, events, manifest, digests, generated)
+            _check_contract(header, events, manifest, digests)
             if envelope is not None and public is not None:
-                subjects = {name: sha256 for name, sha256 in digests.items() if name not in {MANIFEST, STATEMENT}}
-                if build_statement(history, subjects, public.keyid) != envelope.payload:
-                    raise EvidenceInconsistentError(
-                        "the signed statement says something else than the log", details={"path": STATEMENT}
-                    )
+                _check_statement(envelope, build_statement(history, _subjects(digests), public.keyid))
             said.append("recomputed from the events, byte for byte")
         with self._check("agreement") as said:
             by_digest = {sha256: name for name, sha256 in digests.items() if name.startswith("clockwork/")}
@@ -235,8 +231,7 @@ class _Verification:
             raise SignatureInvalidError(
                 f"the signature does not fit the key {public.fingerprint}", details={"path": STATEMENT}
             )
-        subjects = {name: sha256 for name, sha256 in digests.items() if name not in {MANIFEST, STATEMENT}}
-        check_subjects(envelope.payload, subjects)
+        check_subjects(envelope.payload, _subjects(digests))
         trusted = self.trust.name_of(public)
         if self.key is not None:
             trusted = (trusted or "the given key") if public == self.key else None
@@ -353,6 +348,10 @@ def _check_files(archive: Archive, manifest: Manifest) -> dict[str, str]:
     return digests
 
 
+def _subjects(digests: Mapping[str, str]) -> dict[str, str]:
+    return {name: sha256 for name, sha256 in digests.items() if name not in {MANIFEST, STATEMENT}}
+
+
 def _same_digest(name: str, expected: str, found: str) -> None:
     if expected != found:
         raise HashMismatchError(
@@ -378,8 +377,8 @@ def _signer_key(archive: Archive) -> PublicKey:
 
 def _check_contents(
     archive: Archive, history: History, digests: Mapping[str, str], *, signed: bool
-) -> tuple[dict[str, BundleView], dict[str, bytes]]:
-    """Compare what is there with what the log names; return the bundles and the recomputed native files."""
+) -> dict[str, BundleView]:
+    """Compare what is below ``clockwork/`` with what the log names and makes; return the bundles by digest."""
     by_digest = {sha256: name for name, sha256 in digests.items() if name.startswith("clockwork/")}
     bundles: dict[str, BundleView] = {}
     for section in history.sections.values():
@@ -389,58 +388,54 @@ def _check_contents(
                 raise PackMissingError(f"{where} ({sha256[:8]}) is missing", details={"path": where})
             bundles[sha256] = read_bundle(archive.read(by_digest[sha256]), where)
     expected = evidence_entries(history, bundles)
+    expected |= {name: digests[name] for name in (GENESIS, NATIVE_EVENTS)}
+    expected[REPORT] = sha256_hex(build_report(history))
     environment = environment_document(history)
-    generated = {REPORT: build_report(history)}
     if environment is not None:
-        generated[ENVIRONMENT] = environment
-    expected |= {name: digests.get(name, "") for name in (GENESIS, NATIVE_EVENTS)}
-    expected |= {name: sha256_hex(data) for name, data in generated.items()}
-    generated[CRATE] = build_crate(history, expected)
-    expected[CRATE] = sha256_hex(generated[CRATE])
+        expected[ENVIRONMENT] = sha256_hex(environment)
+    expected[CRATE] = sha256_hex(build_crate(history, expected))
     if signed:
         expected |= {name: digests[name] for name in (SIGNER, STATEMENT)}
-    present = {name for name in digests if name.startswith("clockwork/")}
-    if undeclared := sorted(present - expected.keys()):
-        raise PackUndeclaredError(f"no event names {undeclared[0]}", details={"path": undeclared[0]})
-    if missing := sorted(expected.keys() - present):
+    _same_files(expected, {name: sha256 for name, sha256 in digests.items() if name.startswith("clockwork/")})
+    return bundles
+
+
+def _same_files(expected: Mapping[str, str], present: Mapping[str, str]) -> None:
+    if undeclared := sorted(present.keys() - expected.keys()):
+        raise PackUndeclaredError(f"the log knows nothing of {undeclared[0]}", details={"path": undeclared[0]})
+    if missing := sorted(expected.keys() - present.keys()):
         raise PackMissingError(f"{missing[0]} is missing; the log says it is there", details={"path": missing[0]})
     for name in sorted(expected):
-        if digests[name] != expected[name]:
+        if present[name] != expected[name]:
             raise EvidenceInconsistentError(
                 f"{name} is not what the log says",
-                details={"path": name, "expected": expected[name], "found": digests[name]},
+                details={"path": name, "expected": expected[name], "found": present[name]},
             )
-    return bundles, generated
 
 
 def _check_contract(
-    header: Mapping[str, Any],
-    events: list[Event],
-    manifest: Manifest,
-    digests: Mapping[str, str],
-    generated: Mapping[str, bytes],
+    header: Mapping[str, Any], events: list[Event], manifest: Manifest, digests: Mapping[str, str]
 ) -> None:
+    """Compare every contract file, the manifest included, with what the events say."""
     projector = Projector(header)
     lines = hashlib.sha256()
     for at in range(0, len(events), _BATCH):  # hashed as it is made: the projected log is never held as a whole
         lines.update(b"".join([projector.add(event) for event in events[at : at + _BATCH]]))
     expected = {EVENTS: lines.hexdigest()}
     expected |= {name: sha256_hex(data) for name, data in projector.small_files().items()}
-    present = {name for name in digests if not name.startswith("clockwork/") and name != MANIFEST}
-    if undeclared := sorted(present - expected.keys()):
-        raise PackUndeclaredError(f"the log has no place for {undeclared[0]}", details={"path": undeclared[0]})
-    if missing := sorted(expected.keys() - present):
-        raise PackMissingError(f"{missing[0]} is missing", details={"path": missing[0]})
-    for name in sorted(expected):
-        if digests[name] != expected[name]:
-            raise EvidenceInconsistentError(
-                f"{name} is not what the events say",
-                details={"path": name, "expected": expected[name], "found": digests[name]},
-            )
+    outside = {n: sha256 for n, sha256 in digests.items() if not n.startswith("clockwork/") and n != MANIFEST}
+    _same_files(expected, outside)
     # The list of files and the hash are checked already, and the form leaves no other freedom than these four fields.
     stated = (manifest.job_id, manifest.created_at, manifest.producer_version, manifest.schema_version)
     if stated != (header["job_id"], projector.created_at, projector.producer_version, "v1"):
         raise ManifestInvalidError(f"{MANIFEST} is not what the events say", details={"path": MANIFEST})
+
+
+def _check_statement(envelope: Envelope, expected: bytes) -> None:
+    if envelope.payload != expected:
+        raise EvidenceInconsistentError(
+            "the signed statement says something else than the log", details={"path": STATEMENT}
+        )
 
 
 _PACK_NAME: Final = re.compile(r"jobpack_(.+)\.zip\Z")

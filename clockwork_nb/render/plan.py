@@ -29,6 +29,7 @@ _PLAIN: Final = re.compile(r"[\w./:@+-]{1,64}")
 _DIFF_LINES: Final = 400
 _STEPS_SHOWN: Final = 100
 _ADDRESS_COLUMNS: Final = (28, 48)
+_PLAIN_REASONS: Final = frozenset({"new", "everything is removed"})
 _DESCRIBE_COLUMNS: Final = 25
 
 
@@ -50,7 +51,9 @@ def risk_words(document: Mapping[str, Any]) -> str:
 
 def needs_approval(document: Mapping[str, Any]) -> bool:
     """Return whether the plan changes anything, so that somebody has to agree (contracts: approvals)."""
-    return any(change["kind"] not in {"noop", "verify"} for change in document["changes"])
+    return any(change["kind"] not in {"noop", "verify"} for change in document["changes"]) or any(
+        output["before"] != output["after"] for output in document["outputs"]
+    )
 
 
 def _is_empty(document: Mapping[str, Any]) -> bool:
@@ -93,7 +96,9 @@ def _changing(document: Mapping[str, Any]) -> frozenset[str]:
 
 
 def _title(change: Mapping[str, Any]) -> str:
-    return ", ".join(filter(None, (visible(change["describe"]), visible(change["reason"]))))
+    # What "+ create" and "- delete" say by themselves is not said twice.
+    reason = "" if change["reason"] in _PLAIN_REASONS else visible(change["reason"])
+    return ", ".join(filter(None, (visible(change["describe"]), reason)))
 
 
 # --- text -------------------------------------------------------------------------------------------------------
@@ -172,7 +177,7 @@ def _change_lines(document: Mapping[str, Any], paint: Paint, width: int) -> list
         attributes = change["attributes"] if kind in {"update", "replace"} else []
         carrier = next((a for a in attributes if a.get("forces_replacement")), None)
         extra = [_needs(change, changing), "" if carrier else risk]
-        words = pad(_title(change), _DESCRIBE_COLUMNS) + "".join(f"{word}       " for word in extra if word)
+        words = f"{pad(_title(change), _DESCRIBE_COLUMNS - 2)}  " + "".join(f"{word}       " for word in extra if word)
         lines.append(f"  {sign}{pad(address, column)}{words}".rstrip())
         for attribute in attributes:
             tail = risk if attribute is carrier else ""

@@ -34,6 +34,7 @@ from clockwork_nb.secrets import Sensitive
 __all__ = [
     "Attributes",
     "EnvMap",
+    "FilePath",
     "Flag",
     "Mode",
     "NetworkPorts",
@@ -142,6 +143,16 @@ def _project_path(value: str) -> str:
     return plain
 
 
+def _path_of_file(value: str) -> str:
+    plain = _path_of_thing(value)
+    if "/" not in plain:
+        raise refuse(
+            "path",
+            f'a step may not write at the top of the project, beside .clockwork; put it in a folder: "out/{plain}"',
+        )
+    return plain
+
+
 def _path_of_thing(value: str) -> str:
     plain = _project_path(value)
     if plain == ".":
@@ -243,6 +254,8 @@ NetworkPorts = Annotated[
 Tries = Annotated[int, Field(ge=1, le=100_000), Open]
 Mode = Annotated[str, AfterValidator(_mode), BeforeValidator(_mode_type), Open]
 ProjectPath = Annotated[str, AfterValidator(_path_of_thing), Open]
+FilePath = Annotated[str, AfterValidator(_path_of_file), Open]
+"""As `ProjectPath`, in a folder: at the top a step would need the right to write beside ``.clockwork``."""
 """A file or folder of the project: relative, normalised, never the project folder itself."""
 ProjectFolder = Annotated[str, AfterValidator(_project_path), Open]
 """As `ProjectPath`, or ``.`` for the project folder itself."""

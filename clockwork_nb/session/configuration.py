@@ -220,7 +220,13 @@ class ConfigurationSources:
             shown = "(not set)" if found is None else "(sensitive)" if block.sensitive else value_text(found.value, 60)
             source = found.source if found is not None else ""
             rows.append(
-                {"name": name, "type": str(block.constraint), "value": shown, "source": source, "sensitive": block.sensitive}
+                {
+                    "name": name,
+                    "type": str(block.constraint),
+                    "value": shown,
+                    "source": source,
+                    "sensitive": block.sensitive,
+                }
             )
         return rows
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from clockwork_nb.canonical import canonical_json
 from clockwork_nb.ports import EventView
-from clockwork_nb.secrets import Redactor, unseal
+from clockwork_nb.secrets import Redactor
 from clockwork_nb.session.recovery import recovered_state
 
 if TYPE_CHECKING:
@@ -117,11 +117,11 @@ def _tier(confinement: Any) -> str:
 
 
 def _configs(section: Section) -> dict[str, Mapping[str, Any]]:
-    """Return the real values of what is made, for looking at it afterwards; memory only."""
+    """Return the values of what is made, sensitive ones still marked, for looking at it afterwards; memory only."""
     plan = section.planned.plan
     if plan is None:
         return {}
-    return {c.address: unseal(dict(c.after)) for c in plan.changes if c.after is not None}
+    return {c.address: dict(c.after) for c in plan.changes if c.after is not None}
 
 
 def _secret_variables(section: Section) -> list[Any]:

@@ -47,8 +47,10 @@ class Planned:
 
     @property
     def has_changes(self) -> bool:
-        """Whether anything but checks would happen."""
-        return any(c["kind"] not in {"noop", "verify"} for c in self.document["changes"])
+        """Whether anything but checks would happen or be recorded."""
+        return any(c["kind"] not in {"noop", "verify"} for c in self.document["changes"]) or any(
+            o["before"] != o["after"] for o in self.document["outputs"]
+        )
 
     @property
     def risks(self) -> tuple[str, ...]:

@@ -411,7 +411,11 @@ class Session:
             raise InvalidInputError(
                 f"cannot read {path}: {error.strerror}", hint="clockwork plan --out plan.json"
             ) from error
-        options = PlanOptions(destroy=bool(saved.document["destroy"]), targets=tuple(saved.document["targets"]))
+        options = PlanOptions(
+            destroy=bool(saved.document["destroy"]),
+            targets=tuple(saved.document["targets"]),
+            prune=bool(saved.document["prune"]),
+        )
         for item in saved.document["variables"]:
             if item["source"] != "default" and not isinstance(item["value"], dict):
                 self.sources.set_variable(item["name"], item["value"], item["source"])

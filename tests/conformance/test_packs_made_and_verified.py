@@ -13,11 +13,17 @@ from pathlib import Path
 import pytest
 
 from clockwork_nb.canonical import parse_json, sha256_hex
-from clockwork_nb.errors import ChainBrokenError, EvidenceInconsistentError, SignatureInvalidError
+from clockwork_nb.errors import (
+    ChainBrokenError,
+    EvidenceInconsistentError,
+    InvalidInputError,
+    SignatureInvalidError,
+)
 from clockwork_nb.jobpack.build import build_jobpack, signer_line
 from clockwork_nb.jobpack.layout import APPROVALS, CHECKPOINTS, MANIFEST, SIGNER, STATEMENT
 from clockwork_nb.jobpack.manifest import footer, parse_footer
 from clockwork_nb.jobpack.verify import signer_of
+from clockwork_nb.render.verification import report_text
 from tests.conformance.packs import rawzip, samples
 from tests.conformance.packs.tamper import code, pack, remanifest, unpack, verify, zipped
 
@@ -97,6 +103,15 @@ def test_an_unfinished_job_exports_under_another_name_and_says_so() -> None:
     assert (made.final, made.name) == (False, f"jobpack_{samples.JOB_ID}.at{job.seq}.zip")
     report = verify(made.data, file_name=made.name)
     assert (report.headline, report.final, report.status) == ("VERIFIED signed", False, "running")
+
+
+def test_a_log_that_was_repaired_by_hand_is_called_tainted() -> None:
+    job = samples.small_job()
+    job.add("job.tainted", reason="cut at 4711 after a disk error", offset=4711)
+    report = verify(pack(job).data)
+    assert (report.headline, report.tainted) == ("VERIFIED signed", True)
+    assert "repaired by hand: cut at 4711 after a disk error" in report_text(report.to_document())
+    assert "repaired by hand" in unpack(pack(job).data)["clockwork/report.html"].decode()
 
 
 def test_files_that_have_nothing_to_say_are_absent() -> None:
@@ -187,6 +202,18 @@ def test_the_footer_pins_the_pack() -> None:
     assert verify(made.data, expect_job=said.job_id, expect_manifest=said.manifest_sha256).exit_code == 0
     other = pack(samples.small_job())
     assert code(verify(other.data, expect_manifest=said.manifest_sha256)) == "E_VERIFY_HASH_MISMATCH"
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [("CLOCKWORK", "WRKR"), ("sha256:", "sha1:"), ("job_id=", "job="), ("\n", ""), ('zip"', 'zip" '), ('zip"', "zip")],
+)
+def test_a_line_that_is_almost_a_footer_is_none(old: str, new: str) -> None:
+    line = footer("job_1", "0" * 64, "jobpack_job_1.zip")
+    with pytest.raises(InvalidInputError):
+        parse_footer(line.replace(old, new) if old in line else line + old)
+    with pytest.raises(InvalidInputError):
+        footer("job_1", "0" * 64, 'x" && evil "')
 
 
 @pytest.mark.parametrize(

@@ -87,7 +87,7 @@ def test_the_callers_event_stops_it_and_a_later_run_goes_on(b: Bench) -> None:
     b.reopen()
     (b.root / "out/begun").unlink()
     second = once_begun(b, lambda: os.kill(os.getpid(), signal.SIGINT))
-    again = b.run(document, bundle, done=first.done, attempts={"thing.slow:make": 1})
+    again = b.run(document, bundle, done=first.done, attempts={"thing.slow:make": 1}, parallelism=1)
     second.join()
     assert again.stopped == "interrupt"
     assert again.interrupted == ("thing.slow:make",)

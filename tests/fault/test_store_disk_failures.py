@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from clockwork_nb.canonical import sha256_hex
 from clockwork_nb.errors import ClockworkError, StoreFullError, StoreIOError
 from clockwork_nb.fs import write_atomic
 from clockwork_nb.ports import Draft
@@ -154,6 +155,28 @@ def test_a_control_event_heals_a_torn_tail_too() -> None:
         disk.store.append_control("job_a", Draft("control.requested", {"action": "pause", "by": "a", "reason": ""}))
         assert [event.type for event in job.events()][-2:] == ["log.recovered", "control.requested"]
         job.append([cell(1)])
+
+
+def test_the_owner_heals_a_tail_that_another_process_tore() -> None:
+    disk = Disk()
+    with disk.job() as job:
+        log = disk.inner.open_append(job.folder / "events.jsonl")
+        disk.inner.write(log, b'{"half a record')
+        disk.inner.close(log)
+        job.append([cell(1)])
+        assert [event.type for event in job.events()][2:] == ["log.recovered", "cell.started"]
+    assert disk.store.read("job_a").torn == 0
+
+
+def test_a_blob_in_a_folder_that_somebody_else_made_just_now_survives_a_power_cut() -> None:
+    disk = CrashFs()
+    store = JobStore(HOME, tool_version="0.1.0", fs=disk, clock=ManualClock(), heartbeat=False)
+    with store.create(name="n", adapter="pipeline", lineage="", spec={}, job_id="job_a") as job:
+        folder = job.blobs.path(sha256_hex(b"content")).parent
+        disk.make_dir(folder, 0o700)  # and not synced yet
+        digest = job.put_blob(b"content")
+        for found in disk.crash_states():
+            assert found.read(job.blobs.path(digest)) == b"content"
 
 
 def test_an_atomic_write_that_fails_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:

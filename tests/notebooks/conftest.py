@@ -140,13 +140,14 @@ class FrontEnd:
             if time.monotonic() > end:
                 seen = "\n---\n".join(c.text for c in self.cells.values())
                 raise AssertionError(f"waited {timeout:g} s for {what}\n{seen}")
-            for channel in (self.client.iopub_channel, self.client.shell_channel, self.client.stdin_channel):
-                self._take_all(channel)
+            self._take_all(self.client.iopub_channel, 0.02)
+            self._take_all(self.client.shell_channel, 0.001)
+            self._take_all(self.client.stdin_channel, 0.001)
 
-    def _take_all(self, channel: Any) -> None:
+    def _take_all(self, channel: Any, timeout: float) -> None:
         while True:
             try:
-                self._take(channel.get_msg(timeout=0.02))
+                self._take(channel.get_msg(timeout=timeout))
             except queue.Empty:
                 return
 

@@ -239,19 +239,43 @@ def waiting_job(front_end: Any) -> tuple[str, str]:
     return job, status["waiting"][0]["plan"]
 
 
-def test_an_old_kernel_asks_for_a_typed_answer(front_end: Any) -> None:
+def old_kernel(front_end: Any) -> Any:
+    """Load into a kernel that calls itself old, and return the cell that asks for a typed answer."""
     front_end.ok("import ipykernel; ipykernel.version_info = (6, 29, 5)")
-    cell = front_end.ok("%load_ext clockwork_nb")
-    assert "Buttons need ipykernel 7.4" in cell.streams
+    assert "Buttons need ipykernel 7.4" in front_end.ok("%load_ext clockwork_nb").streams
     front_end.ok(FILES)
     cell = front_end.submit("%cw_apply")
     front_end.wait(lambda: front_end.prompts, "the prompt")
     assert "yes" in front_end.prompts[0]
+    assert front_end.widgets == {}
+    return cell
+
+
+def test_an_old_kernel_takes_a_typed_answer(front_end: Any) -> None:
+    cell = old_kernel(front_end)
     front_end.type("yes agreed")
     front_end.wait(lambda: cell.done, "the run")
     assert cell.error is None, cell.text
     assert "agreed" in cell.text
-    assert front_end.widgets == {}
+
+
+def test_an_old_kernel_waits_for_the_record_after_enter(front_end: Any) -> None:
+    cell = old_kernel(front_end)
+    front_end.type("")
+    front_end.wait(lambda: "Waiting." in cell.streams, "the wait")
+    job, plan = waiting_job(front_end)
+    done = clockwork(front_end, "approve", job, "--plan", plan, "--reason", "from a terminal")
+    assert done.returncode == 0, done.stderr
+    front_end.wait(lambda: cell.done, "the run")
+    assert cell.error is None, cell.text
+
+
+def test_stop_at_the_prompt_is_clean(front_end: Any) -> None:
+    cell = old_kernel(front_end)
+    front_end.interrupt()
+    front_end.wait(lambda: cell.done, "the end", 20)
+    assert "nothing was run" in cell.error_text
+    assert "canceled" in front_end.ok("%cw_status").text
 
 
 # --- headless ---------------------------------------------------------------------------------------------------------

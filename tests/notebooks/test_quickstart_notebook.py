@@ -35,7 +35,10 @@ def test_the_file_is_clean() -> None:
 def test_every_cell_runs_and_says_what_the_text_promises(front_end: Any) -> None:
     cells = {c.id: c.source for c in nbformat.read(QUICKSTART, as_version=4).cells if c.cell_type == "code"}
     front_end.ok("import os; os.environ['CW_AUTO_APPROVE'] = '1'")
-    shown = {name: front_end.ok(source, cell_id=name, allow_stdin=False) for name, source in cells.items()}
+    try:
+        shown = {name: front_end.ok(source, cell_id=name, allow_stdin=False) for name, source in cells.items()}
+    finally:
+        front_end.run("%cw_destroy --auto-approve", allow_stdin=False)  # no service outlives a failed test
     assert "to create" in shown["plan"].text
     assert "<svg" in shown["graph"].html
     assert "visitor" in shown["build"].text

@@ -11,9 +11,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from clockwork_nb.canonical import canonical_json, parse_json
+from clockwork_nb.jobpack.layout import NATIVE_EVENTS
 from clockwork_nb.jobpack.plain import plain_json
-from tests.conformance.packs import samples
-from tests.conformance.packs.tamper import pack, unpack, verify
+from tests.conformance.packs import corpus, samples
+from tests.conformance.packs.tamper import pack, resign, unpack, verify, zipped
 
 GOOD = pack(samples.small_job()).data
 SETTINGS = settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -78,6 +79,31 @@ plain_values = st.recursive(
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text("abcXYZ_019@-", max_size=8), inner, max_size=4),
     max_leaves=20,
 )
+
+
+documents = st.fixed_dictionaries(
+    {},
+    optional={
+        "configuration": plain_values,
+        "lineage": plain_values,
+        "serial": plain_values,
+        "actions": plain_values
+        | st.fixed_dictionaries({"steps": st.lists(st.fixed_dictionaries({"id": plain_values}))}),
+        "artifacts": plain_values | st.lists(st.fixed_dictionaries({"path": plain_values, "sha256": plain_values})),
+        "steps": plain_values
+        | st.lists(st.fixed_dictionaries({"id": plain_values, "run": plain_values, "data": plain_values}), max_size=3),
+    },
+)
+
+
+@SETTINGS
+@given(plan=documents | plain_values, bundle=documents)
+def test_hostile_plans_and_bundles_signed_by_a_trusted_key_are_refused(plan: Any, bundle: Any) -> None:
+    job = corpus.bound_to(plan=canonical_json(plan), bundle=canonical_json(bundle))
+    files = {**corpus.good(), NATIVE_EVENTS: job.log}
+    files["clockwork/sections/1/plan.json"] = canonical_json(plan)
+    files["clockwork/sections/1/bundle.json"] = canonical_json(bundle)
+    assert verify(zipped(resign(files, job))).exit_code == 2
 
 
 @SETTINGS

@@ -9,6 +9,7 @@ from pydantic import AfterValidator, Field, model_validator
 from clockwork_nb.resources.config import (
     Attributes,
     EnvMap,
+    FilePath,
     Flag,
     NetworkPorts,
     Open,
@@ -41,7 +42,7 @@ class CommandConfig(Attributes):
     interpreter: Annotated[Literal["sh", "bash", "python3"], Open] = Field(
         default="sh", description="what runs the script"
     )
-    creates: ProjectPath | None = Field(
+    creates: FilePath | None = Field(
         default=None, description="a path the command makes; when it is there the command has nothing to do"
     )
     unless: Text | None = Field(default=None, description="a line of sh; when it exits with 0 the command does not run")

@@ -390,6 +390,12 @@ def evidence() -> Iterator[Case]:
     yield case("reordered", _changed(lambda j: _reline(j, [0, 2, 1, *range(3, n)])), CHAIN)
     yield case("first-missing", _changed(lambda j: _reline(j, list(range(1, n)))), CHAIN)
 
+    def misnumbered(job: Job) -> None:
+        job.skip = 1
+        job.add("log.recovered", offset=1, bytes=1, saved="x")
+
+    yield case("number-left-out", _changed(misnumbered), CHAIN)
+
     def torn(job: Job) -> None:
         job.lines[-1] = job.lines[-1][:-1]
 
@@ -477,12 +483,34 @@ def evidence() -> Iterator[Case]:
     yield case("digest-without-artifact", invented, EVIDENCE)
     yield case("step-without-plan", _planless(), EVIDENCE)
     twins = samples.plan_document(samples.STEPS[:1] * 2, section=1, serial=0)
-    yield case("plan-has-twins", _document(plan=canonical_json(twins)), EVIDENCE)
+    numbered = {**twins, "actions": {"steps": [{"id": 1}, {"id": "a"}]}}
+    yield case("plan-ids-are-no-text", bound_to(plan=canonical_json(numbered)), EVIDENCE)
+    yield case("plan-has-twins", bound_to(plan=canonical_json(twins)), EVIDENCE)
     yield case("plan-of-another-configuration", _configured(), EVIDENCE)
-    yield case("plan-is-no-plan", _document(plan=b"[]"), EVIDENCE)
-    yield case("plan-is-deep", _document(plan=b"[" * 100_000), EVIDENCE)
+    yield case("plan-is-no-plan", bound_to(plan=b"[]"), EVIDENCE)
+    yield case("plan-is-deep", bound_to(plan=b"[" * 100_000), EVIDENCE)
+    elsewhere = {"step_id": "evil:step"}
+    unknown = _rebuilt(
+        step__started=lambda p: {k: v for k, v in {**p, **elsewhere}.items() if not k.startswith("artifact")},
+        step__output=lambda p: {**p, **elsewhere},
+        step__completed=lambda p: {**p, **elsewhere},
+    )
+    yield case("step-nobody-planned", unknown, EVIDENCE)
+    artifact, step = {"path": "a.sh", "sha256": "1" * 64}, {"id": "a:b", "run": {"cmd": ["sh", "a.sh"]}}
+    for label, document in {
+        "path-is-a-number": {"artifacts": [{**artifact, "path": 1}], "steps": []},
+        "digest-is-no-digest": {"artifacts": [{**artifact, "sha256": "../evil"}], "steps": []},
+        "path-twice": {"artifacts": [artifact, artifact], "steps": []},
+        "id-is-a-list": {"artifacts": [], "steps": [{**step, "id": []}]},
+        "id-twice": {"artifacts": [], "steps": [step, step]},
+        "argv-of-numbers": {"artifacts": [], "steps": [{**step, "run": {"cmd": [1, 2]}}]},
+    }.items():
+        bad = canonical_json(document)
+        job = bound_to(bundle=bad)
+        files = {**good(), NATIVE_EVENTS: job.log, "clockwork/sections/1/bundle.json": bad}
+        yield Case(f"S-bundle-{label}", zipped(resign(files, job)), (EVIDENCE,))
     no_bundle = b'{"artifacts":[{"path":1}],"steps":[]}'
-    job = _document(bundle=no_bundle)
+    job = bound_to(bundle=no_bundle)
     files = {**good(), NATIVE_EVENTS: job.log, "clockwork/sections/1/bundle.json": no_bundle}
     yield Case("S-bundle-is-no-bundle", zipped(resign(files, job)), (EVIDENCE,))
 
@@ -490,10 +518,10 @@ def evidence() -> Iterator[Case]:
 def _step_of(*, planned: tuple[Step, ...], bundled: tuple[Step, ...], ran: tuple[Step, ...]) -> Job:
     plan = canonical_json(samples.plan_document(planned, section=1, serial=0))
     bundle = canonical_json(samples.bundle_document(bundled))
-    return _document(plan=plan, bundle=bundle, ran=ran, also=bundled)
+    return bound_to(plan=plan, bundle=bundle, ran=ran, also=bundled)
 
 
-def _document(
+def bound_to(
     *, plan: bytes = b"", bundle: bytes = b"", ran: tuple[Step, ...] = samples.STEPS[:1], also: tuple[Step, ...] = ()
 ) -> Job:
     """Return a finished job whose section binds these documents instead of its own, consistently approved."""
@@ -530,7 +558,7 @@ def _planless() -> Job:
 
 def _configured() -> Job:
     document = samples.plan_document(samples.STEPS[:1], section=1, serial=0)
-    return _document(plan=canonical_json({**document, "configuration": "9" * 64}))
+    return bound_to(plan=canonical_json({**document, "configuration": "9" * 64}))
 
 
 def signatures() -> Iterator[Case]:

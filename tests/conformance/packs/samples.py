@@ -34,6 +34,8 @@ class Job:
     blobs: dict[str, bytes] = field(default_factory=dict)
     epoch: int = 1
     clock: int = 0
+    skip: int = 0
+    """How many numbers the events from now on leave out."""
 
     def __post_init__(self) -> None:
         self.header = genesis_document(
@@ -69,7 +71,7 @@ class Job:
         """Append an event and return its seq. A trailing underscore of a key is dropped (``from_``)."""
         self.clock += 130
         event, line = encode_record(
-            seq=self.seq + 1,
+            seq=self.seq + 1 + self.skip,
             created_at=self.stamp(self.clock),
             event_type=event_type,
             payload={key.rstrip("_"): value for key, value in payload.items()},

@@ -150,8 +150,8 @@ def test_two_files_that_swap_their_paths_lose_neither(world: Any) -> None:
 
 
 def test_a_path_changes_from_file_to_folder_in_the_right_order(world: Any) -> None:
-    state = world.apply(world.desired(world.file("z", path="out")))
-    plan = world.plan(world.desired(world.resource("directory.a", path="out")), state)
+    state = world.apply(world.desired(world.file("z", path="x/out")))
+    plan = world.plan(world.desired(world.resource("directory.a", path="x/out")), state)
     assert world.order(plan) == ["file.z:remove_file", "directory.a:create_directory"]
 
 
@@ -215,3 +215,23 @@ def test_verify_runs_only_checks_and_health_checks(world: Any) -> None:
         ("service.web:verify_http", (), "verify"),
         ("check.c:verify_tcp", ("service.web:verify_http",), "verify"),
     ]
+
+
+def test_a_chain_of_many_resources_needs_no_recursion(world: Any) -> None:
+    count = 4000
+    first = world.file("f0")
+    chain = [
+        replace(
+            first,
+            address=f"file.f{i}",
+            name=f"f{i}",
+            config={**first.config, "path": f"out/{i}"},
+            dependencies=(f"file.f{i - 1}",) if i else (),
+        )
+        for i in range(count)
+    ]
+    wanted = world.desired(*reversed(chain))
+    plan = world.plan(wanted)
+    assert world.order(plan) == [f"file.f{i}:write_file" for i in range(count)]
+    gone = world.plan(wanted, world.applied(plan), destroy=True)
+    assert world.order(gone) == [f"file.f{i}:remove_file" for i in reversed(range(count))]

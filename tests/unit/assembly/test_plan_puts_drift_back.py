@@ -97,7 +97,7 @@ def test_a_command_runs_again_when_what_it_made_is_gone(world: Any) -> None:
     state = world.apply(wanted)
     plan = world.plan(wanted, state, {"command.c": Observation(None, {"created": False})})
     change = world.change(plan, "command.c")
-    assert (change.kind, change.reason) == ("update", "changed outside: creates")
+    assert (change.kind, change.reason) == ("update", "gone: creates")
     assert plan.drift[0].attributes == (("creates", "out/c", None),)
     assert world.order(plan) == ["command.c:run_command"]
 

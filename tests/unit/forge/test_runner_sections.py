@@ -327,6 +327,28 @@ def test_private_folders_of_killed_runs_are_swept_and_those_in_use_are_not(
     assert sorted(base.iterdir()) == [alive, fresh]
 
 
+def test_a_view_that_breaks_does_not_break_the_run(b: Bench, caplog: pytest.LogCaptureFixture) -> None:
+    told: list[str] = []
+
+    class Broken(list[Any]):
+        def append(self, event: Any) -> None:
+            told.append(event.type)
+            raise ValueError("cannot draw this")
+
+    b.seen = Broken()
+    assert b.apply(make_plan(write("a", "1"))).error is None
+    assert told == ["step.started"]
+    assert "told nothing more" in caplog.text
+
+
+def test_a_log_file_that_cannot_be_written_is_said_and_the_evidence_is_kept(b: Bench) -> None:
+    (b.workspace / "logs").mkdir()
+    (b.workspace / "logs" / b.job.job_id).symlink_to(b.root / "nowhere")
+    assert b.apply(make_plan(Spec("a", {"make": "echo hello\n"}))).error is None
+    assert b.payloads("step.completed")[0]["note"] == "hello (the log file could not be written)"
+    assert b.job.get_blob(b.payloads("step.output")[0]["blob"]) == b"hello\n"
+
+
 def test_fencing_token_and_idempotency_key(b: Bench) -> None:
     plan = make_plan(Spec("a", {"make": 'echo "$CW_FENCING_TOKEN $CW_IDEMPOTENCY_KEY"\n'}))
     b.apply(plan)

@@ -113,11 +113,11 @@ class Language:
 
     def value(self, expression: str, **options: Any) -> Any:
         """Return the value of one expression."""
-        return self.run(f"output \"x\" {{\n  value = {expression}\n}}\n", **options).output("x")
+        return self.run(f'output "x" {{\n  value = {expression}\n}}\n', **options).output("x")
 
     def error(self, expression: str, **options: Any) -> tuple[str, str]:
         """Return code and the marked text of the one error of an expression."""
-        result = self.run(f"output \"x\" {{\n  value = {expression}\n}}\n", **options)
+        result = self.run(f'output "x" {{\n  value = {expression}\n}}\n', **options)
         (found,) = result.found.sorted()
         assert found.subject is not None
         return found.code, found.subject.source.text[found.subject.start : found.subject.end]

@@ -197,3 +197,19 @@ def test_a_forged_use_is_refused_by_the_fold(approved: Any) -> None:
     for change in ({"approval_id": "ap9"}, {"section": 9}):
         with pytest.raises(InvalidTransitionError):
             approved.job.append([Draft("approval.used", {**used.payload, **change})])
+
+
+@pytest.mark.parametrize("moving", ["environment", "policy", "bundle"])
+def test_the_fold_refuses_a_use_after_something_moved(approved: Any, moving: str) -> None:
+    used = approved.use()
+    moves = {
+        "environment": Draft(
+            "env.override",
+            {"rules": [], "expected_hash": "e" * 64, "actual_hash": "1" * 64, "reason": "r", "by": "ann"},
+        ),
+        "policy": Draft("policy.bound", {"section": 1, "policy": "1" * 64}),
+        "bundle": Draft("bundle.bound", {"section": 1, "bundle": "1" * 64}),
+    }
+    approved.job.append([moves[moving]])
+    with pytest.raises(InvalidTransitionError, match=f"binds another {moving}"):
+        approved.job.append([used])

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from IPython.core.completer import provisionalcompleter
 from IPython.core.interactiveshell import InteractiveShell
 from IPython.utils.capture import capture_output
 
@@ -81,7 +82,8 @@ def test_completion_knows_options_and_addresses(shell: Any) -> None:
     run(shell, CELL)
 
     def options(line: str) -> set[str]:
-        return {c.text for c in shell.Completer.completions(line, len(line))}
+        with provisionalcompleter():
+            return {c.text for c in shell.Completer.completions(line, len(line))}
 
     assert "--auto-approve" in options("%cw_apply --au")
     assert options("%cw_apply --target file.") == {"file.a"}

@@ -68,7 +68,7 @@ def test_destroy_and_targets_are_in_the_first_line(document: dict[str, Any]) -> 
 
 def test_checks_alone_need_no_approval(document: dict[str, Any]) -> None:
     check = {**document["changes"][0], "address": "check.up", "type": "check", "kind": "verify", "describe": "http"}
-    plan = {**document, "changes": [check, *document["changes"][-7:]], "drift": []}
+    plan = {**document, "changes": [check, *document["changes"][-7:]], "drift": [], "outputs": []}
     assert plan_text(plan, DIGEST).splitlines()[0] == "Plan 4f1c9e2a · 1 to verify, 7 unchanged"
     assert "needs approval" not in plan_html(plan, DIGEST)
 

@@ -15,7 +15,7 @@ from clockwork_nb.secrets import Sensitive
 
 TYPES = builtin_types()
 REQUIRED: dict[str, dict[str, Any]] = {
-    "file": {"path": "a", "content": "x"},
+    "file": {"path": "d/a", "content": "x"},
     "directory": {"path": "a"},
     "command": {"script": "echo"},
     "service": {"command": ["web"]},
@@ -55,10 +55,17 @@ def test_every_attribute_has_a_description(kind: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("path", "plain"), [("a", "a"), ("./a//b/", "a/b"), ("a/./b", "a/b"), ("-rf", "-rf"), ("ä b", "ä b")]
+    ("path", "plain"), [("d/a", "d/a"), ("./a//b/", "a/b"), ("a/./b", "a/b"), ("d/-rf", "d/-rf"), ("d/ä b", "d/ä b")]
 )
 def test_paths_are_normalised(path: str, plain: str) -> None:
     assert config("file", path=path)["path"] == plain
+
+
+@pytest.mark.parametrize("path", ["a", "./a", "a/"])
+def test_a_file_at_the_top_of_the_project_is_refused_with_the_way_out(path: str) -> None:
+    ((where, message),) = problems("file", {"path": path, "content": ""})
+    assert where == ("path",)
+    assert '"out/a"' in message
 
 
 @pytest.mark.parametrize(
@@ -92,7 +99,7 @@ def test_modes(mode: str, plain: str) -> None:
 
 @pytest.mark.parametrize("mode", ["0999", "u+x", "4755", "04755", "", "06444", 644, True, " 644"])
 def test_modes_that_are_none_are_refused(mode: Any) -> None:
-    assert problems("file", {"path": "a", "content": "", "mode": mode})[0][0] == ("mode",)
+    assert problems("file", {"path": "d/a", "content": "", "mode": mode})[0][0] == ("mode",)
 
 
 @pytest.mark.parametrize(
@@ -116,7 +123,7 @@ def test_times_that_are_none_are_refused(value: Any) -> None:
 
 def test_null_means_the_default() -> None:
     assert config("file", mode=None)["mode"] == "0644"
-    assert problems("file", {"path": "a", "content": None}) == [(("content",), "Field required")]
+    assert problems("file", {"path": "d/a", "content": None}) == [(("content",), "Field required")]
 
 
 def test_unknown_values_pass_everywhere() -> None:
@@ -141,7 +148,7 @@ def test_sensitive_values_stay_sensitive_where_a_secret_can_be_kept() -> None:
     ("kind", "attributes"),
     [
         ("file", {"path": Sensitive("hunter2"), "content": ""}),
-        ("file", {"path": "a", "content": "", "mode": Sensitive("0600")}),
+        ("file", {"path": "d/a", "content": "", "mode": Sensitive("0600")}),
         ("service", {"command": ["x", Sensitive("hunter2")]}),
         ("service", {"command": ["x"], "env": Sensitive({"A": "hunter2"})}),
         ("service", {"command": ["x"], "port": Sensitive(8080)}),

@@ -58,7 +58,7 @@ def test_a_file_is_written_from_data_with_its_values_in_variables() -> None:
 
 
 def test_secret_content_is_not_in_the_bundle() -> None:
-    step = steps("file.key", "create", config("file", path="key", content=Sensitive("hunter2")))["write_file"]
+    step = steps("file.key", "create", config("file", path="d/key", content=Sensitive("hunter2")))["write_file"]
     content = step.artifacts[1]
     assert (content.content, content.secret) == (b"", "file.key:content.txt")
     assert step.secrets == {"file.key:content.txt": "hunter2"}
@@ -89,7 +89,7 @@ def test_no_value_ever_stands_in_a_script() -> None:
 
 def test_an_address_with_a_line_break_cannot_leave_its_comment() -> None:
     address = 'file.page["a\nrm -rf /"]'
-    step = steps(address, "create", config("file", path="a", content=""))["write_file"]
+    step = steps(address, "create", config("file", path="d/a", content=""))["write_file"]
     assert all(not line.startswith("rm -rf") for line in code(step).splitlines())
     assert "\n" not in comment("a\nb\r\u2028c\x85d") and comment("a\nb") == "a?b"
     assert len(comment("x" * 500)) == 160
@@ -238,7 +238,7 @@ def test_a_check_may_reach_its_target_and_write_nothing(attributes: dict[str, An
 
 def test_only_new_changed_or_removed_things_have_actions() -> None:
     for kind, attributes in (
-        ("file", {"path": "a", "content": ""}),
+        ("file", {"path": "d/a", "content": ""}),
         ("directory", {"path": "a"}),
         ("command", {"script": "x"}),
         ("service", {"command": ["w"]}),
@@ -251,7 +251,7 @@ def test_only_new_changed_or_removed_things_have_actions() -> None:
 
 def test_an_unknown_value_is_never_compiled() -> None:
     with pytest.raises(InvalidInputError, match="known only after apply"):
-        steps("file.a", "create", config("file", path="a", content=Unknown("later")))
+        steps("file.a", "create", config("file", path="d/a", content=Unknown("later")))
     with pytest.raises(InvalidInputError, match="known only after apply"):
         steps("service.a", "create", config("service", command=["w"], port=Unknown()))
 
@@ -265,12 +265,12 @@ def test_an_action_of_another_type_is_refused(kind: str) -> None:
 
 
 def test_exports_add_what_can_be_computed() -> None:
-    file = TYPES["file"].exports(config("file", path="a", content="hello"))
+    file = TYPES["file"].exports(config("file", path="d/a", content="hello"))
     assert file["sha256"] == "2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824"
-    assert (file["size"], file["path"]) == (5, "a")
-    secret = TYPES["file"].exports(config("file", path="a", content=Sensitive("hello")))
+    assert (file["size"], file["path"]) == (5, "d/a")
+    secret = TYPES["file"].exports(config("file", path="d/a", content=Sensitive("hello")))
     assert secret["sha256"] == Sensitive(file["sha256"]) and secret["size"] == Sensitive(5)
-    assert TYPES["file"].exports(config("file", path="a", content=Unknown()))["sha256"] == Unknown()
+    assert TYPES["file"].exports(config("file", path="d/a", content=Unknown()))["sha256"] == Unknown()
     service = TYPES["service"].exports(config("service", command=["w"], ports=[8080, 9090]))
     assert (service["url"], service["port"]) == ("http://localhost:8080", 8080)
     quiet = TYPES["service"].exports(config("service", command=["w"]))
@@ -281,7 +281,7 @@ def test_exports_add_what_can_be_computed() -> None:
 
 
 def test_descriptions_are_short_and_show_no_secret() -> None:
-    assert TYPES["file"].describe(config("file", path="a", content="")) == "a"
+    assert TYPES["file"].describe(config("file", path="d/a", content="")) == "d/a"
     assert TYPES["service"].describe(config("service", command=["w"], ports=[1, 2])) == "process, ports 1, 2"
     assert TYPES["service"].describe(config("service", command=["w"], state="stopped")) == "process, stopped"
     assert TYPES["command"].describe(config("command", script=Sensitive("x"))) == "sh script"
@@ -300,7 +300,7 @@ def test_risks_are_named() -> None:
     stopped = {**service, "state": "stopped"}
     assert kind.risks("create", stopped, None, None) == ()
     assert kind.risks("update", service, stopped, None) == ("ports",)
-    file = config("file", path="a", content="x")
+    file = config("file", path="d/a", content="x")
     assert TYPES["file"].risks("create", file, None, Observation(True, {"kind": "folder"})) == ("overwrite",)
     assert TYPES["command"].risks("update", config("command", script="x", network=True), None, None) == ("network",)
     assert TYPES["directory"].risks("delete", None, {"path": "a"}, None) == ("destroy",)

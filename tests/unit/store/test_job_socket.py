@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import struct
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -35,8 +36,15 @@ def test_both_ends_and_the_memory_are_writers_of_a_job(job: JobHandle, tmp_path:
             assert (writer.job_id, writer.epoch, writer.stop_requested()) == ("job_a", 1, "")
 
 
-def test_strangers_are_not_answered(job: JobHandle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(remote, "_same_user", lambda _connection: False)
+@pytest.mark.parametrize("stranger", ["the kernel", "the engine"])
+def test_strangers_are_not_answered(
+    job: JobHandle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stranger: str
+) -> None:
+    def same_user(_connection: socket.socket) -> bool:
+        in_server = threading.current_thread() is not threading.main_thread()
+        return in_server == (stranger == "the engine")
+
+    monkeypatch.setattr(remote, "_same_user", same_user)
     with JobServer(job, tmp_path / "s"), pytest.raises(LeaseLostError):
         RemoteJob(tmp_path / "s")
 

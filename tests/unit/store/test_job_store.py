@@ -23,12 +23,14 @@ from clockwork_nb.errors import (
 )
 from clockwork_nb.jobs import commands
 from clockwork_nb.jobs.model import JobState
+from clockwork_nb.jobs.state import replay
 from clockwork_nb.ports import Draft
 from clockwork_nb.store import files
 from clockwork_nb.store.check import check_store
 from clockwork_nb.store.files import JobStore
 from clockwork_nb.store.handle import JobHandle
 from clockwork_nb.store.lease import read_lease
+from clockwork_nb.store.snapshot import write_snapshot
 from clockwork_nb.testing import ManualClock
 
 
@@ -196,6 +198,22 @@ def test_a_snapshot_of_records_that_are_gone_is_an_error(store: JobStore) -> Non
             attempt("job_a")
         assert caught.value.details["reason"] == "acked_lost"
     assert not check_store(store, "job_a").ok
+
+
+@pytest.mark.parametrize("behind", [0, 3])
+def test_a_snapshot_of_another_history_is_an_error(store: JobStore, behind: int) -> None:
+    make(store).close()
+    view = store.read("job_a")
+    lines = view.raw.splitlines(keepends=True)
+    kept = lines[: len(lines) - behind] if behind < len(lines) else lines[:1]
+    state = replay(view.genesis, view.events[: len(kept)])
+    state.hash, state.status = "0" * 64, "completed"
+    path = store.folder("job_a") / "snapshot.json"
+    write_snapshot(path, state, len(b"".join(kept)), version="0.1.0")
+    for attempt in (store.read, store.state, store.open):
+        with pytest.raises(StoreCorruptError) as caught:
+            attempt("job_a")
+        assert caught.value.details["reason"] == "fork"
 
 
 def test_an_unknown_job_names_its_neighbours(store: JobStore) -> None:

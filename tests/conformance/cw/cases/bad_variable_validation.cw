@@ -1,4 +1,4 @@
-#! error cw-validation 3:3
+#! error cw-validation 3:13
 variable "port" {
   default = 80
   validation {
