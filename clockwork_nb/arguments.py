@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import argparse
-from typing import NoReturn
+from collections.abc import Iterable
+from typing import Any, NoReturn
 
 from clockwork_nb.errors import InvalidInputError
 from clockwork_nb.session.options import PlanOptions
@@ -11,8 +12,14 @@ from clockwork_nb.session.options import PlanOptions
 __all__ = ["Parser", "add_apply", "add_approval", "add_job", "add_plan", "add_section", "plan_options"]
 
 
+_MOST_STEPS_AT_ONCE = 256
+
+
 class Parser(argparse.ArgumentParser):
-    """An argument parser that raises `InvalidInputError` instead of leaving the process, and allows no short forms."""
+    """An argument parser that raises `InvalidInputError` instead of leaving the process, and allows no short forms.
+
+    What is misspelt is told with the nearest word that there is.
+    """
 
     def __init__(self, *args: object, **kwargs: object) -> None:
         kwargs.setdefault("allow_abbrev", False)
@@ -26,6 +33,29 @@ class Parser(argparse.ArgumentParser):
         """
         raise InvalidInputError(f"{self.prog}: {message}", hint=f"See {self.prog} --help")
 
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        """Return the parsed arguments; here, and not in the parser above it, a verb refuses what it does not know.
+
+        Raises:
+            InvalidInputError: something in *args* means nothing.
+        """
+        found, extra = super().parse_known_args(args, namespace)
+        if extra:
+            self._unknown(extra[0], self._option_string_actions if extra[0].startswith("-") else ())
+        return found, extra
+
+    def _check_value(self, action: argparse.Action, value: Any) -> None:
+        # argparse calls this for every word that must be one of several.
+        if action.choices is not None and value not in action.choices:
+            self._unknown(str(value), action.choices)
+
+    def _unknown(self, word: str, known: Iterable[str]) -> NoReturn:
+        from clockwork_nb.intake.names import nearest
+
+        near = nearest(word, known)
+        shown = word if len(word) <= 60 else f"{word[:60]}…"
+        self.error(f"there is no {shown!r} here" + (f"; did you mean {near!r}?" if near else ""))
+
 
 def _pair(text: str) -> tuple[str, str]:
     name, equals, value = text.partition("=")
@@ -34,9 +64,17 @@ def _pair(text: str) -> tuple[str, str]:
     return name, value
 
 
-def _positive(text: str) -> int:
-    if not text.isdecimal() or not 1 <= int(text) <= 86_400:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 1 to 86400")
+def _seconds(text: str) -> int:
+    return _whole(text, 86_400)
+
+
+def _count(text: str) -> int:
+    return _whole(text, _MOST_STEPS_AT_ONCE)
+
+
+def _whole(text: str, most: int) -> int:
+    if not text.isdecimal() or len(text) > 9 or not 1 <= int(text) <= most:
+        raise argparse.ArgumentTypeError(f"{text[:40]!r} is not a whole number from 1 to {most}")
     return int(text)
 
 
@@ -50,8 +88,8 @@ def add_plan(parser: argparse.ArgumentParser) -> None:
 
 def add_section(parser: argparse.ArgumentParser) -> None:
     """Add what decides how steps run."""
-    parser.add_argument("--timeout-per-step", metavar="SECONDS", type=_positive, help="shorten every step's time limit")
-    parser.add_argument("--parallelism", metavar="N", type=_positive, default=8, help="steps at once (default 8)")
+    parser.add_argument("--timeout-per-step", metavar="SECONDS", type=_seconds, help="shorten every step's time limit")
+    parser.add_argument("--parallelism", metavar="N", type=_count, default=8, help="steps at once (default 8)")
 
 
 def add_apply(parser: argparse.ArgumentParser) -> None:

@@ -61,6 +61,7 @@ __all__ = [
     "StoreCorruptError",
     "StoreFullError",
     "StoreIOError",
+    "TerminatedError",
     "UnsafeOperationError",
     "UnsupportedFileSystemError",
 ]
@@ -474,3 +475,10 @@ class InterruptedByUserError(ClockworkError):
 
     code = "E_INTERRUPTED"
     exit_code = 130
+
+
+class TerminatedError(InterruptedByUserError):
+    """The system ended the run with SIGTERM; what was finished is saved."""
+
+    code = "E_TERMINATED"
+    exit_code = 143

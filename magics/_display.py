@@ -81,7 +81,9 @@ def table(kind: str, head: Sequence[str], rows: Sequence[Sequence[str]], *, empt
     cells = [[visible(c) for c in row] for row in rows]
     widths = [max(columns_of(row[i]) for row in cells) for i in range(len(head))]
     lines = ["  ".join(pad(c, w) for c, w in zip(row, widths, strict=True)).rstrip() for row in cells]
-    body: list[Child] = [element("tr", *(element("td", element("code", c), style="text-align:left") for c in row)) for row in cells]
+    body: list[Child] = [
+        element("tr", *(element("td", element("code", c), style="text-align:left") for c in row)) for row in cells
+    ]
     html = wrap(
         element(
             "div",

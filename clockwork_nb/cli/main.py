@@ -10,16 +10,18 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from clockwork_nb import __version__
-from clockwork_nb.errors import ClockworkError, InterruptedByUserError
+from clockwork_nb.errors import ClockworkError, InterruptedByUserError, InvalidInputError, TerminatedError
 
 if TYPE_CHECKING:
     import argparse
 
     from clockwork_nb.arguments import Parser
+    from clockwork_nb.cli.output import Output
 
 __all__ = ["entry", "main"]
 
 _GROUPS = ("pipeline", "jobs", "packs", "runbooks", "machine")
+_SAVED = "What was finished is saved: clockwork job list"
 
 
 class Terminated(BaseException):
@@ -50,7 +52,22 @@ def entry() -> None:
         raise Terminated
 
     signal.signal(signal.SIGTERM, on_term)
+    _open_streams()
     sys.exit(main(sys.argv[1:]))
+
+
+def _open_streams() -> None:
+    """Make stdin, stdout and stderr usable whatever the caller closed, and able to print any text."""
+    # Otherwise the next file that is opened, a log say, would get the free number and be written to by accident.
+    for number, name, mode in ((0, "stdin", "r"), (1, "stdout", "w"), (2, "stderr", "w")):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)  # the lowest free number, which is this one
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(number, mode, encoding="utf-8", closefd=False))
+    for stream in (sys.stdout, sys.stderr):
+        stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr] # real files, not what tests put there
 
 
 def main(argv: Sequence[str]) -> int:
@@ -59,20 +76,34 @@ def main(argv: Sequence[str]) -> int:
 
     out = Output(json="--json" in argv)
     try:
-        args: argparse.Namespace = build_parser().parse_args(list(argv))
-        status: int = importlib.import_module(args.module).__dict__[args.run](args, out)
-        sys.stdout.flush()
-        return status
+        status = _run(argv, out)
     except ClockworkError as error:
         out.error(error)
         return error.exit_code
+    if out.lost and status == 0:
+        out.error(ClockworkError(out.lost, hint="The command itself was carried out."))
+        return ClockworkError.exit_code
+    return status
+
+
+def _run(argv: Sequence[str], out: Output) -> int:
+    try:
+        args: argparse.Namespace = build_parser().parse_args(list(argv))
+        status: int = importlib.import_module(args.module).__dict__[args.run](args, out)
     except KeyboardInterrupt:
-        out.error(InterruptedByUserError("stopped", hint="What was finished is saved: clockwork job list"))
-        return 130
+        raise InterruptedByUserError("stopped", hint=_SAVED) from None
     except Terminated:
-        out.error(InterruptedByUserError("terminated", hint="What was finished is saved: clockwork job list"))
-        return 143
-    except BrokenPipeError:
-        # The reader of a pipe went away (`clockwork show | head`): nothing to tell anybody.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 1
+        raise TerminatedError("terminated", hint=_SAVED) from None
+    except OSError as error:
+        raise _foreign(error) from error
+    return status
+
+
+def _foreign(error: OSError) -> ClockworkError:
+    """Return our error for one of the operating system that no room of the house foresaw."""
+    try:
+        os.getcwd()
+    except FileNotFoundError:
+        return InvalidInputError("the current folder is not there any more", hint="Go to one that is: cd …")
+    where = f"{error.filename}: " if error.filename else ""
+    return ClockworkError(f"{where}{error.strerror or error}", hint="Check that file, its permissions and the disk.")

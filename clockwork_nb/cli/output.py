@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO
 
 from clockwork_nb import __version__
 
@@ -16,34 +16,39 @@ __all__ = ["Output"]
 
 
 class Output:
-    """One command's output. With ``json`` stdout carries JSON alone and errors are envelopes on stderr."""
+    """One command's output. With ``json`` stdout carries JSON alone and errors are envelopes on stderr.
+
+    A reader that goes away (``clockwork show | head``) or a full disk behind stdout never stops the work: the rest of
+    the text is dropped, and ``lost`` says why when it was not the reader's choice.
+    """
 
     def __init__(self, *, json: bool) -> None:
         self.json = json
         self.color = sys.stdout.isatty() and not os.environ.get("NO_COLOR") and not json
+        self.live = sys.stderr.isatty() and not json
+        """Whether somebody watches stderr, so that a line there may change while they wait."""
+        self.lost = ""
 
     def text(self, text: str) -> None:
         """Print *text* for people on stdout; nothing with ``--json``."""
         if not self.json:
-            sys.stdout.write(text if text.endswith("\n") else text + "\n")
-            sys.stdout.flush()
+            self._write(sys.stdout, text if text.endswith("\n") else text + "\n")
 
     def note(self, text: str) -> None:
         """Print *text* for people on stderr; nothing with ``--json``."""
         if not self.json:
-            sys.stderr.write(text if text.endswith("\n") else text + "\n")
-            sys.stderr.flush()
+            self._write(sys.stderr, text if text.endswith("\n") else text + "\n")
 
     def document(self, value: Any) -> None:
         """Print one JSON document on stdout; nothing without ``--json``."""
         if self.json:
-            sys.stdout.write(json.dumps(value, indent=2, sort_keys=True, ensure_ascii=False) + "\n")
+            plain = sys.stdout.encoding.lower() not in {"utf-8", "utf8"}
+            self._write(sys.stdout, json.dumps(value, indent=2, sort_keys=True, ensure_ascii=plain) + "\n")
 
     def error(self, error: ClockworkError) -> None:
         """Print *error* on stderr: its text, or the envelope of contracts.md."""
-        sys.stdout.flush()
         if not self.json:
-            sys.stderr.write("\n".join(error.text_lines()) + "\n")
+            self._write(sys.stderr, "\n".join(error.text_lines()) + "\n")
             return
         from clockwork_nb.clock import SystemClock, rfc3339
 
@@ -54,4 +59,21 @@ class Output:
             "producer_version": f"clockwork_nb {__version__}",
             **error.to_dict(),
         }
-        sys.stderr.write(json.dumps(envelope, sort_keys=True, ensure_ascii=False) + "\n")
+        self._write(sys.stderr, json.dumps(envelope, sort_keys=True, ensure_ascii=True) + "\n")
+
+    def _write(self, stream: TextIO, text: str) -> None:
+        try:
+            stream.write(text)
+            stream.flush()
+        except BrokenPipeError:
+            _silence(stream)
+        except OSError as error:
+            self.lost = self.lost or f"cannot write to {stream.name}: {error.strerror}"
+            _silence(stream)
+
+
+def _silence(stream: TextIO) -> None:
+    # What is still in the stream's buffer goes the same way, also when the interpreter ends.
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, stream.fileno())
+    os.close(nowhere)

@@ -57,54 +57,6 @@ from clockwork_nb.secrets import Sensitive
 __all__ = ["EvaluationContext", "EvaluationError", "Evaluator", "Scope", "UpstreamFailed"]
 
 
-@dataclass(frozen=True, slots=True)
-class EvaluationContext:
-    """What the edge lends to functions. Nothing ambient is used.
-
-    Attributes:
-        now: the time of the run, RFC 3339; the answer of ``timestamp()``.
-        free_port: name → a free loopback port, the same for the same name. None where there is none to be had.
-        read_file: project-relative path with ``/`` → its bytes. Raises FileNotFoundError when there is no such file,
-            any `ClockworkError` or OSError when it may not or cannot be read. None where there are no files.
-    """
-
-    now: str = "1970-01-01T00:00:00Z"
-    free_port: Callable[[str], int] | None = None
-    read_file: Callable[[str], bytes] | None = None
-
-
-class EvaluationError(Exception):
-    """One mistake found while evaluating, with its place."""
-
-    def __init__(
-        self, text: str, node: Node, origin: Origin, *, note: str = "", detail: str = "", code: str = "cw-evaluation"
-    ) -> None:
-        super().__init__(text)
-        self.summary = summary(text)
-        self.place = origin.range(node)
-        self.note = note
-        self.detail = detail
-        self.code = code
-
-    def report(self, diagnostics: Diagnostics, address: str = "") -> None:
-        """Add this mistake to *diagnostics*."""
-        diagnostics.error(self.code, self.summary, self.place, detail=self.detail, note=self.note, address=address)
-
-
-class UpstreamFailed(Exception):
-    """A reference to something that has no value because of a mistake of its own."""
-
-
-class Scope:
-    """Where an expression stands: the names that ``for`` binds, and the text its offsets count in."""
-
-    __slots__ = ("names", "origin")
-
-    def __init__(self, origin: Origin, names: Mapping[str, Any] | None = None) -> None:
-        self.origin = origin
-        self.names: Mapping[str, Any] = names if names is not None else {}
-
-
 Resolve = Callable[[tuple[str, ...]], tuple[Any, int]]
 _MISSING: Final = object()
 
@@ -126,7 +78,7 @@ class Evaluator:
         self.volatile = False  # becomes true when timestamp() is called
         self._steps = 0
         self._text = 0
-        self._in_template_file = False
+        self._caller = Caller(self)
 
     def value(self, node: Expression, scope: Scope) -> Any:
         """Return the value of *node*.
@@ -141,13 +93,13 @@ class Evaluator:
         """Return the error *text* at *node*."""
         return EvaluationError(text, node, scope.origin, **more)
 
-    def _converted(self, convert: Callable[[Any], Any], value: Any, node: Node, scope: Scope, what: str) -> Any:
+    def converted(self, convert: Callable[[Any], Any], value: Any, node: Node, scope: Scope, what: str) -> Any:
         try:
             return convert(value)
         except ConversionError as problem:
             raise self.error(what, node, scope, note=str(problem), code=problem.code) from None
 
-    def _charge(self, size: int, node: Node, scope: Scope) -> None:
+    def charge(self, size: int, node: Node, scope: Scope) -> None:
         self._text += size
         if size > self.limits.text or self._text > self.limits.total_text:
             most = self.limits.text if size > self.limits.text else self.limits.total_text
@@ -197,7 +149,7 @@ class Evaluator:
                 texts.append(self._part_text(value, part, scope))
         result: Any = unknown
         if unknown is None:
-            self._charge(sum(map(len, texts)), node, scope)
+            self.charge(sum(map(len, texts)), node, scope)
             result = "".join(texts)
         return Sensitive(result) if sensitive else result
 
@@ -218,21 +170,21 @@ class Evaluator:
             ) from None
 
     def _template_if(self, node: TemplateIf, scope: Scope) -> Any:
-        condition, sensitive = _bare(self.value(node.condition, scope))
+        condition, sensitive = bare(self.value(node.condition, scope))
         if isinstance(condition, Unknown):
             return Sensitive(condition) if sensitive else condition
-        chosen = self._converted(to_bool, condition, node.condition, scope, "a condition is true or false")
+        chosen = self.converted(to_bool, condition, node.condition, scope, "a condition is true or false")
         result = self._template(node.then if chosen else node.otherwise, scope)
         return Sensitive(result) if sensitive else result
 
     def _template_for(self, node: TemplateFor, scope: Scope) -> Any:
-        collection, sensitive = _bare(self.value(node.collection, scope))
+        collection, sensitive = bare(self.value(node.collection, scope))
         if isinstance(collection, Unknown):
             return Sensitive(collection) if sensitive else collection
         texts: list[str] = []
         unknown: Unknown | None = None
         for inner in self._rounds(node, collection, scope):
-            value, marked = _bare(self._template(node.body, inner))
+            value, marked = bare(self._template(node.body, inner))
             sensitive = sensitive or marked
             if isinstance(value, Unknown):
                 unknown = unknown or value
@@ -240,7 +192,7 @@ class Evaluator:
                 texts.append(value)
         result: Any = unknown
         if unknown is None:
-            self._charge(sum(map(len, texts)), node, scope)
+            self.charge(sum(map(len, texts)), node, scope)
             result = "".join(texts)
         return Sensitive(result) if sensitive else result
 
@@ -258,7 +210,7 @@ class Evaluator:
             if type(item.key) is Literal:
                 key = item.key.value
             else:
-                key, marked = _bare(self.value(item.key, scope))
+                key, marked = bare(self.value(item.key, scope))
                 sensitive = sensitive or marked
                 if isinstance(key, Unknown):
                     unknown = unknown or key
@@ -272,7 +224,7 @@ class Evaluator:
         return Sensitive(result) if sensitive else result
 
     def _key(self, key: Any, node: Node, scope: Scope) -> str:
-        text: str = self._converted(to_text, key, node, scope, "a key is a text")
+        text: str = self.converted(to_text, key, node, scope, "a key is a text")
         return text
 
     def _rounds(self, node: ForExpression | TemplateFor, collection: Any, scope: Scope) -> Iterator[Scope]:
@@ -297,7 +249,7 @@ class Evaluator:
             yield inner
 
     def _for(self, node: ForExpression, scope: Scope) -> Any:
-        collection, sensitive = _bare(self.value(node.collection, scope))
+        collection, sensitive = bare(self.value(node.collection, scope))
         if isinstance(collection, Unknown):
             return Sensitive(collection) if sensitive else collection
         items: list[Any] = []
@@ -305,17 +257,17 @@ class Evaluator:
         unknown: Unknown | None = None
         for inner in self._rounds(node, collection, scope):
             if node.condition is not None:
-                wanted, marked = _bare(self.value(node.condition, inner))
+                wanted, marked = bare(self.value(node.condition, inner))
                 sensitive = sensitive or marked
                 if isinstance(wanted, Unknown):
                     unknown = unknown or wanted
                     continue
-                if not self._converted(to_bool, wanted, node.condition, inner, "a condition is true or false"):
+                if not self.converted(to_bool, wanted, node.condition, inner, "a condition is true or false"):
                     continue
             if node.key is None:
                 items.append(self.value(node.value, inner))
                 continue
-            key, marked = _bare(self.value(node.key, inner))
+            key, marked = bare(self.value(node.key, inner))
             sensitive = sensitive or marked
             if isinstance(key, Unknown):
                 unknown = unknown or key
@@ -379,8 +331,8 @@ class Evaluator:
         raise self.error(f"{kind} has no attributes", node, scope, note=f"looked for {shown(name)}", detail=detail)
 
     def _index(self, value: Any, step: IndexStep, scope: Scope) -> Any:
-        value, sensitive = _bare(value)
-        key, marked = _bare(self.value(step.key, scope))
+        value, sensitive = bare(value)
+        key, marked = bare(self.value(step.key, scope))
         sensitive = sensitive or marked
         if isinstance(value, Unknown) or isinstance(key, Unknown):
             result: Any = value if isinstance(value, Unknown) else key
@@ -396,7 +348,7 @@ class Evaluator:
                 )
             result = value[name]
         elif isinstance(value, list) and not isinstance(value, SetValue):
-            at = self._converted(_whole, key, step.key, scope, "an index is a whole number")
+            at = self.converted(_whole, key, step.key, scope, "an index is a whole number")
             result = self._element(value, at, step.key, scope)
         else:
             detail = "The elements of a set have no order; use tolist(…)." if isinstance(value, SetValue) else ""
@@ -411,7 +363,7 @@ class Evaluator:
         raise self.error(f"there is no element {at}", node, scope, note=have)
 
     def _splat(self, value: Any, step: SplatStep, scope: Scope) -> Any:
-        value, sensitive = _bare(value)
+        value, sensitive = bare(value)
         if isinstance(value, Unknown):
             result: Any = value
         elif value is None:
@@ -426,12 +378,12 @@ class Evaluator:
     # --- operators --------------------------------------------------------------------------------------------------
 
     def _unary(self, node: Unary, scope: Scope) -> Any:
-        value, sensitive = _bare(self.value(node.operand, scope))
+        value, sensitive = bare(self.value(node.operand, scope))
         if not isinstance(value, Unknown):
             if node.operator == "!":
-                value = not self._converted(to_bool, value, node.operand, scope, '"!" needs true or false')
+                value = not self.converted(to_bool, value, node.operand, scope, '"!" needs true or false')
             else:
-                value = normal(-self._converted(to_number, value, node.operand, scope, '"-" needs a number'))
+                value = normal(-self.converted(to_number, value, node.operand, scope, '"-" needs a number'))
         return Sensitive(value) if sensitive else value
 
     def _chain(self, node: Chain, scope: Scope) -> Any:
@@ -440,9 +392,9 @@ class Evaluator:
         for operator, operand in node.rest:
             # The right side of && and || is looked at only when it decides, so `x != null && x.y` works.
             if operator in {"&&", "||"}:
-                bare, sensitive = _bare(left)
+                inner, sensitive = bare(left)
                 if not isinstance(bare, Unknown):
-                    done = self._converted(to_bool, bare, before, scope, f'"{operator}" needs true or false')
+                    done = self.converted(to_bool, bare, before, scope, f'"{operator}" needs true or false')
                     if done == (operator == "||"):
                         left = Sensitive(done) if sensitive else done
                         continue
@@ -491,11 +443,11 @@ class Evaluator:
         sensitive = False
         chosen = node.otherwise
         for condition, value in node.arms:
-            bare, marked = _bare(self.value(condition, scope))
+            inner, marked = bare(self.value(condition, scope))
             sensitive = sensitive or marked
             if isinstance(bare, Unknown):
                 return Sensitive(bare) if sensitive else bare
-            if self._converted(to_bool, bare, condition, scope, "a condition is true or false"):
+            if self.converted(to_bool, bare, condition, scope, "a condition is true or false"):
                 chosen = value
                 break
         result = self._unified(node, chosen, self.value(chosen, scope), scope)
@@ -525,179 +477,21 @@ class Evaluator:
                 note=f"{article(kind)} here, {article(there)} there",
             )
         if kind == "string":
-            bare, marked = _bare(result)
+            inner, marked = bare(result)
             text = to_text(bare)
             return Sensitive(text) if marked else text
         return result
 
-    # --- functions --------------------------------------------------------------------------------------------------
-
     def _call(self, node: Call, scope: Scope) -> Any:
-        special = _SPECIAL.get(node.name)
-        if special is not None:
-            return special(self, node, scope)
-        function = FUNCTIONS.get(node.name)
-        if function is None:
-            raise self.error(scope=scope, node=_name(node), **unknown_function(node.name))
-        arguments = [self.value(a, scope) for a in node.arguments]
-        if node.expand:
-            last, marked = _bare(arguments.pop())
-            if isinstance(last, Unknown):
-                return Sensitive(last) if marked else last
-            if not isinstance(last, list):
-                raise self.error(
-                    '"..." needs a list', node.arguments[-1], scope, note=f"this is {article(kind_of(last))}"
-                )
-            arguments += [Sensitive(v) for v in last] if marked else last
-        return self._apply(function, node, arguments, scope)
-
-    def _apply(self, function: Function, node: Call, arguments: list[Any], scope: Scope) -> Any:
-        sensitive = False
-        unknown: Unknown | None = None
-        try:
-            function.check_count(len(arguments))
-            for index, argument in enumerate(arguments):
-                if function.structural:
-                    bare, marked = _bare(argument)
-                    is_unknown = isinstance(bare, Unknown)
-                else:
-                    bare, marked, is_unknown = unmarked(argument)
-                sensitive = sensitive or marked
-                if is_unknown:
-                    unknown = bare if isinstance(bare, Unknown) else Unknown("one of its elements is known after apply")
-                else:
-                    bare = function.convert(index, bare)
-                arguments[index] = bare
-            result = unknown if unknown is not None else function.apply(self, arguments)
-        except FunctionError as problem:
-            raise self._function_error(node, problem, scope, hidden=sensitive) from None
-        except ConversionError as problem:
-            raise self.error(f"{node.name} failed", node, scope, note=str(problem), code=problem.code) from None
-        if isinstance(result, str):
-            self._charge(len(result), node, scope)
-        elif isinstance(result, (list, dict)) and len(result) > self.limits.elements:
-            raise self.error("this value grows too large", node, scope, code="cw-limit")
-        return Sensitive(result) if sensitive else result
-
-    def _function_error(self, node: Call, problem: FunctionError, scope: Scope, *, hidden: bool) -> EvaluationError:
-        place: Node = node
-        if 0 <= problem.argument < len(node.arguments):
-            place = node.arguments[problem.argument]
-        text = str(problem)
-        if hidden and problem.shows_value:
-            text = "the value does not fit; it is sensitive and not shown"
-        full = f"{node.name}: {text}"
-        fits = len(full) <= 60
-        return self.error(
-            full if fits else f"{node.name} failed",
-            place,
-            scope,
-            note="" if fits else text,
-            detail=problem.detail,
-            code=problem.code,
-        )
-
-    def _try(self, node: Call, scope: Scope) -> Any:
-        if not node.arguments:
-            raise self.error("try needs at least one argument", node, scope)
-        failure: EvaluationError | None = None
-        for argument in node.arguments:
-            try:
-                return self.value(argument, scope)
-            except EvaluationError as error:
-                if error.code == "cw-limit":
-                    raise
-                failure = error
-        assert failure is not None
-        raise self.error("none of the values of try can be had", node, scope, note=failure.summary)
-
-    def _can(self, node: Call, scope: Scope) -> Any:
-        if len(node.arguments) != 1:
-            raise self.error("can takes one argument", node, scope)
-        try:
-            _, sensitive, unknown = unmarked(self.value(node.arguments[0], scope))
-        except (EvaluationError, ConversionError) as error:
-            if error.code == "cw-limit":
-                raise
-            return False
-        if unknown:
-            return Unknown("the argument of can is known after apply")
-        return Sensitive(True) if sensitive else True
-
-    def _marks(self, node: Call, scope: Scope) -> Any:
-        """``issensitive`` and ``nonsensitive``: the two functions whose result has no mark although the argument has."""
-        if len(node.arguments) != 1:
-            raise self.error(f"{node.name} takes one argument", node, scope)
-        value = self.value(node.arguments[0], scope)
-        try:
-            bare, marked, _ = unmarked(value)
-        except ConversionError as problem:
-            raise self.error(f"{node.name} failed", node, scope, note=str(problem), code=problem.code) from None
-        return marked if node.name == "issensitive" else bare
-
-    def _templatefile(self, node: Call, scope: Scope) -> Any:
-        if len(node.arguments) != 2:
-            raise self.error("templatefile takes a path and an object", node, scope)
-        if self._in_template_file:
-            raise self.error("a template file cannot use templatefile", node, scope)
-        path, hidden = _bare(self.value(node.arguments[0], scope))
-        names, marked = _bare(self.value(node.arguments[1], scope))
-        for value in (path, names):
-            if isinstance(value, Unknown):
-                return Sensitive(value) if hidden or marked else value
-        if not isinstance(path, str) or not isinstance(names, dict):
-            raise self.error("templatefile takes a path and an object", node, scope)
-        function = FUNCTIONS["file"]
-        text = self._apply(function, node, [path], scope)
-        if marked:
-            names = {k: Sensitive(v) for k, v in names.items()}
-        result = self._rendered(path, text, names, node, scope)
-        return Sensitive(result) if hidden or marked else result
-
-    def _rendered(self, path: str, text: str, names: dict[str, Any], node: Call, scope: Scope) -> Any:
-        origin = Origin(SourceText(path, text))
-        parser = ExpressionParser(text, limits=self.limits)
-        try:
-            template = parse_template(parser)
-        except SyntaxFailure as failure:
-            place = Node(failure.start, failure.end)
-            raise EvaluationError(failure.summary, place, origin, note=failure.note, detail=failure.detail) from None
-        for reference in parser.references:
-            if reference.parts[0] not in names:
-                raise EvaluationError(
-                    f"this template was not given {shown(reference.parts[0])}",
-                    reference,
-                    origin,
-                    note=did_you_mean(reference.parts[0], names),
-                    detail="A template file sees only the names in the second argument of templatefile.",
-                    code="cw-unknown-reference",
-                )
-        self._in_template_file = True
-        try:
-            result = self.value(template, Scope(origin, names))
-        finally:
-            self._in_template_file = False
-        bare, marked = _bare(result)
-        if isinstance(bare, Unknown):
-            return result
-        text = self._converted(to_text, bare, node, scope, "a template gives a text")
-        return Sensitive(text) if marked else text
+        return self._caller.value(node, scope)
 
 
 def _part(node: Reference, index: int) -> Node:
     return Node(*node.part_range(index))
 
 
-def _name(node: Call) -> Node:
-    return Node(node.start, node.name_end)
-
-
-def _bare(value: Any) -> tuple[Any, bool]:
-    return (value.value, True) if isinstance(value, Sensitive) else (value, False)
-
-
 def _unified_kind(value: Any) -> str:
-    kind = kind_of(_bare(value)[0])
+    kind = kind_of(bare(value)[0])
     return "list" if kind == "set" else kind
 
 
@@ -717,13 +511,6 @@ def _known(value: Mapping[str, Any]) -> str:
 
 
 _PLAIN: Final = frozenset({str, int, bool})
-_SPECIAL: Final[dict[str, Callable[[Evaluator, Call, Scope], Any]]] = {
-    "try": Evaluator._try,
-    "can": Evaluator._can,
-    "issensitive": Evaluator._marks,
-    "nonsensitive": Evaluator._marks,
-    "templatefile": Evaluator._templatefile,
-}
 _DISPATCH: Final[dict[type, Callable[[Evaluator, Any, Scope], Any]]] = {
     Literal: Evaluator._literal,
     Reference: Evaluator._reference,

@@ -101,15 +101,15 @@ def number(text: str, limits: Limits = LIMITS) -> int | Decimal | None:
         return None
     if "." not in mantissa and not exponent:
         return int(text)
-    sign, digits, power = Decimal(text).as_tuple()
-    assert isinstance(power, int)
+    sign, digits, scale = Decimal(text).as_tuple()
+    assert isinstance(scale, int)
     kept = "".join(map(str, digits)).rstrip("0")
-    power += len(digits) - len(kept)
+    scale += len(digits) - len(kept)
     if not kept:
         return 0
-    if power >= 0:
-        return int(kept + "0" * power) * (-1 if sign else 1)
-    return Decimal((sign, tuple(map(int, kept)), power))
+    if scale >= 0:
+        return int(kept + "0" * scale) * (-1 if sign else 1)
+    return Decimal((sign, tuple(map(int, kept)), scale))
 
 
 class Lexer:

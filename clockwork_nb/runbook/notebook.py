@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import ast
+import contextlib
 import difflib
 import json
+import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -14,12 +16,25 @@ from typing import Any
 from clockwork_nb.canonical import digest
 from clockwork_nb.errors import InvalidInputError
 
-__all__ = ["Notebook", "read_notebook"]
+__all__ = ["Notebook", "Variable", "read_notebook"]
 
 _MAX_BYTES = 64 * 1024 * 1024
 _ASSIGNED = re.compile(r"^([A-Za-z_]\w*)\s*(?::[^=\n]+)?=(?!=)", re.MULTILINE)
-_VARIABLE = re.compile(r'^\s*variable\s+"?([A-Za-z_][\w-]*)"?\s*\{', re.MULTILINE)
-_SENSITIVE = re.compile(r'^\s*variable\s+"?([A-Za-z_][\w-]*)"?\s*\{[^}]*\bsensitive\s*=\s*true', re.MULTILINE)
+_LOADED = re.compile(r"^\s*%cw_load\s+([^\s#]+)\s*$", re.MULTILINE)
+_EXAMPLES: Mapping[str, Any] = {"string": "", "bool": False}
+
+
+@dataclass(frozen=True, slots=True)
+class Variable:
+    """A variable as declared: its type's name, and whether its value is a secret."""
+
+    type: str
+    sensitive: bool
+
+    @property
+    def example(self) -> Any:
+        """A value of the type where the type alone says how to read a text; else None."""
+        return _EXAMPLES.get(self.type)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,27 +67,41 @@ class Notebook:
                             out[target.id] = _literal(node.value)
         return out
 
-    def _cw_text(self) -> str:
-        return "\n".join(c["source"] for c in self.cells if c["source"].lstrip().startswith("%%cw"))
+    def variables(self) -> dict[str, Variable]:
+        """Return what the ``%%cw`` cells, and the files that ``%cw_load`` lines name, declare as variables, by name.
 
-    @property
-    def variables(self) -> frozenset[str]:
-        """Names of the variables that the ``%%cw`` cells declare."""
-        return frozenset(_VARIABLE.findall(self._cw_text()))
+        What has mistakes is left out: the run stops at it anyway.
+        """
+        from clockwork_nb.resources.registry import builtin_types
+        from clockwork_nb.session.configuration import ConfigurationSources
+        from clockwork_nb.workspace import notebook_workspace
 
-    @property
-    def sensitive_variables(self) -> frozenset[str]:
-        """Those of them that are declared sensitive."""
-        return frozenset(_SENSITIVE.findall(self._cw_text()))
+        path = self.path.absolute()
+        sources = ConfigurationSources(notebook_workspace(path.parent, path.stem), builtin_types(), {})
+        for cell in self.cells:
+            source = cell["source"].lstrip()
+            with contextlib.suppress(InvalidInputError):
+                if source.startswith("%%cw"):
+                    _, _, text = source.partition("\n")
+                    sources.set_cell(cell["id"], text, cell["id"])
+                for name in _LOADED.findall(cell["source"]):
+                    sources.load(path.parent / name)
+        try:
+            rows = sources.variables()
+        except InvalidInputError:  # nothing is declared at all
+            return {}
+        return {row["name"]: Variable(row["type"], row["sensitive"]) for row in rows}
 
     def parameters(self, given: Sequence[str]) -> dict[str, Any]:
-        """Return ``-p NAME=VALUE`` texts as values of the types that the ``parameters`` cell has.
+        """Return ``-p NAME=VALUE`` texts as values: typed by the ``parameters`` cell, else by the declared variable.
 
         Raises:
             InvalidInputError: not NAME=VALUE, a name the notebook does not know, a value of another type, a secret.
         """
-        defaults = self.parameter_defaults
-        known = sorted({*defaults, *self.variables})
+        if not given:
+            return {}
+        defaults, variables = self.parameter_defaults, self.variables()
+        known = sorted({*defaults, *variables})
         out: dict[str, Any] = {}
         for text in given:
             name, equals, value = text.partition("=")
@@ -82,13 +111,36 @@ class Notebook:
                 near = difflib.get_close_matches(name, known, 1)
                 hint = f'did you mean "{near[0]}"?' if near else f"Parameters: {', '.join(known) or 'none'}"
                 raise InvalidInputError(f"{self.path.name} has no parameter {name!r}", hint=hint)
-            if name in self.sensitive_variables:
-                raise InvalidInputError(
-                    f"{name} is sensitive, and parameters are written into the executed notebook",
-                    hint=f"Give it in the environment: CW_VAR_{name}=… clockwork runbook run {self.path.name}",
-                )
-            out[name] = _typed(name, value, defaults.get(name))
+            self._refuse_secret(name, variables)
+            default = defaults.get(name)
+            if default is None and name in variables:
+                default = variables[name].example
+            out[name] = _typed(name, value, default)
         return out
+
+    def check_values(self, values: Mapping[str, Any]) -> dict[str, Any]:
+        """Return *values* that another tool read, as they are, when they can be recorded.
+
+        Raises:
+            InvalidInputError: one of them is a secret, or no plain data.
+        """
+        if not values:
+            return {}
+        variables = self.variables()
+        for name, value in values.items():
+            self._refuse_secret(name, variables)
+            try:
+                json.dumps(value, allow_nan=False)
+            except (TypeError, ValueError) as error:
+                raise InvalidInputError(f"the parameter {name} is not plain data: {error}") from error
+        return dict(values)
+
+    def _refuse_secret(self, name: str, variables: Mapping[str, Variable]) -> None:
+        if name in variables and variables[name].sensitive:
+            raise InvalidInputError(
+                f"{name} is sensitive, and parameters are written into the executed notebook",
+                hint=f"Give it in the environment: CW_VAR_{name}=… clockwork runbook run {self.path.name}",
+            )
 
     def difference(self, other: Notebook) -> str:
         """Return a unified diff of the sources, from this one to *other*, at most 60 lines."""
@@ -125,9 +177,11 @@ def _typed(name: str, text: str, default: Any) -> Any:
         if isinstance(default, int):
             return int(text)
         if isinstance(default, float):
-            return float(text)
+            number = float(text)
+            if math.isfinite(number):
+                return number
         if isinstance(default, (list, dict)):
-            value = json.loads(text)
+            value = json.loads(text, parse_constant=_no_number)
             if isinstance(value, type(default)):
                 return value
     except ValueError:
@@ -135,9 +189,13 @@ def _typed(name: str, text: str, default: Any) -> Any:
     if type(default) in _KINDS:
         raise InvalidInputError(f"parameter {name} is {_KINDS[type(default)]}, not {text!r}")
     try:
-        return json.loads(text)
+        return json.loads(text, parse_constant=_no_number)
     except ValueError:
         return text
+
+
+def _no_number(name: str) -> None:
+    raise ValueError(name)
 
 
 def read_notebook(path: Path, data: bytes | None = None) -> Notebook:

@@ -97,7 +97,6 @@ def test_both_accept_or_refuse_as_listed(text: str) -> None:
 
 # Cases whose text python-hcl2 refuses although they are right; see DIFFERENCES for the reasons.
 REFUSED_BY_REFERENCE = {
-    "good_strip_markers",
     "good_crlf_unicode_names",
 }
 

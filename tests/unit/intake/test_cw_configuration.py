@@ -15,7 +15,7 @@ from clockwork_nb.intake.variables import VariableInput
 from clockwork_nb.secrets import Sensitive
 
 if TYPE_CHECKING:
-    from conftest import Language
+    from tests.unit.intake.conftest import Language
 
 
 def test_texts_are_one_configuration_in_any_order(cw: Language) -> None:

@@ -13,7 +13,7 @@ from clockwork_nb.intake.variables import VariableInput
 from clockwork_nb.secrets import Sensitive
 
 if TYPE_CHECKING:
-    from conftest import Language
+    from tests.unit.intake.conftest import Language
 
 SECRET = 'variable "s" {\n  sensitive = true\n}\n'
 HUSH = [VariableInput("s", "hush", "--var")]

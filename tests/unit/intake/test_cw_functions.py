@@ -13,7 +13,7 @@ from clockwork_nb.intake.expressions import EvaluationContext
 from clockwork_nb.intake.functions import FUNCTION_NAMES, FUNCTIONS, NOT_BUILT
 
 if TYPE_CHECKING:
-    from conftest import Language
+    from tests.unit.intake.conftest import Language
 
 CASES = Path(__file__).parents[2] / "conformance" / "cw" / "cases"
 

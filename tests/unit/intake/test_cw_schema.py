@@ -12,7 +12,7 @@ from pydantic_core import PydanticCustomError
 from clockwork_nb.intake.schema import attribute_names
 
 if TYPE_CHECKING:
-    from conftest import Language
+    from tests.unit.intake.conftest import Language
 
 
 class Inner(BaseModel):

@@ -13,7 +13,7 @@ from clockwork_nb.intake.variables import VariableInput, collect_variables, read
 from clockwork_nb.secrets import Sensitive
 
 if TYPE_CHECKING:
-    from conftest import Language
+    from tests.unit.intake.conftest import Language
 
 ECHO = 'output "x" {{\n  value = var.v\n  sensitive = {secret}\n}}\nvariable "v" {{\n{body}\n}}\n'
 
