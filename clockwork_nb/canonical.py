@@ -43,7 +43,7 @@ def _es_float(value: float) -> str:
     sign = "-" if mantissa.startswith("-") else ""
     whole, _, fraction = mantissa.lstrip("-").partition(".")
     power = int(exponent)
-    if -7 <= power < 0:
+    if -7 < power < 0:  # ECMA-262 Number::toString: 0.000001 is spelt out, 1e-7 is not
         return (
             f"{sign}0.{'0' * (-power - 1)}{whole}{fraction.rstrip('0')}"
             if fraction != "0"

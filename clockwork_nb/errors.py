@@ -270,6 +270,12 @@ class ApprovalRequiredError(ClockworkError):
     code = "E_CHECKPOINT_APPROVAL_REQUIRED"
     exit_code = 4
 
+    def text_lines(self) -> list[str]:
+        """Return the question as it is: waiting is no mistake."""
+        if type(self) is not ApprovalRequiredError:
+            return super().text_lines()
+        return [self.message, *self.hint.splitlines()]
+
 
 class ApprovalStaleError(ApprovalRequiredError):
     """What was approved is not what would run now."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, cast
 
 from clockwork_nb.errors import InvalidInputError
@@ -11,7 +12,9 @@ from clockwork_nb.session.jobs import Jobs
 
 if TYPE_CHECKING:
     from clockwork_nb.cli.output import Output
+    from clockwork_nb.ports import EventView
     from clockwork_nb.render.job import JobView
+    from clockwork_nb.session.sections import Section
 
 __all__ = ["approve", "job_cancel", "job_list", "job_resume", "job_show", "job_status", "reject"]
 
@@ -48,19 +51,26 @@ def job_show(args: argparse.Namespace, out: Output) -> int:
 
 def job_resume(args: argparse.Namespace, out: Output) -> int:
     """Go on where the job stopped."""
-    from clockwork_nb.cli.progress import report, section_printer, stopping
+    from clockwork_nb.cli.progress import report
+    from clockwork_nb.cli.signals import stopping
+    from clockwork_nb.cli.waiting import StepLines, working
 
     jobs = Jobs()
     if jobs.state(args.job).adapter == "notebook":
         from clockwork_nb.cli.runbooks import resume_notebook
 
         return resume_notebook(args, out)
-    with stopping() as stop:
+    with working(out, "planning") as planned, stopping() as stop, StepLines(out) as lines:
+
+        def begin(section: Section, events: Sequence[EventView]) -> Callable[[EventView], None]:
+            planned()
+            return lines.begin(section, events)
+
         outcome = jobs.resume_pipeline(
-            args.job, rerun=args.rerun, printer_for=lambda section, events: section_printer(section, events, out),
-            stop=stop, parallelism=args.parallelism, timeout_per_step=args.timeout_per_step,
+            args.job, rerun=args.rerun, printer_for=begin, stop=stop,
+            parallelism=args.parallelism, timeout_per_step=args.timeout_per_step,
         )  # fmt: skip
-    return report(outcome, out)
+    return report(outcome, out, terminated=stop.terminated)
 
 
 def job_cancel(args: argparse.Namespace, out: Output) -> int:
@@ -87,7 +97,7 @@ def approve(args: argparse.Namespace, out: Output) -> int:
 
 
 def _ask_for_plan(jobs: Jobs, args: argparse.Namespace, out: Output) -> str:
-    from clockwork_nb.cli.pipeline import ask
+    from clockwork_nb.cli.asking import ask
     from clockwork_nb.render.plan import plan_text
 
     document, digest = jobs.plan_document(args.job)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import importlib
 import os
-import signal
 import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from clockwork_nb import __version__
+from clockwork_nb.cli.signals import Terminated, catch_terminate
 from clockwork_nb.errors import ClockworkError, InterruptedByUserError, InvalidInputError, TerminatedError
 
 if TYPE_CHECKING:
@@ -22,10 +22,6 @@ __all__ = ["entry", "main"]
 
 _GROUPS = ("pipeline", "jobs", "packs", "runbooks", "machine")
 _SAVED = "What was finished is saved: clockwork job list"
-
-
-class Terminated(BaseException):
-    """SIGTERM arrived; the verb unwinds as it does for Ctrl-C."""
 
 
 def build_parser() -> Parser:
@@ -46,12 +42,7 @@ def build_parser() -> Parser:
 
 def entry() -> None:
     """Run the command line of this process and exit."""
-
-    # SIGTERM unwinds like Ctrl-C, so that leases are given back and trees are killed; the status tells them apart.
-    def on_term(_number: int, _frame: object) -> None:
-        raise Terminated
-
-    signal.signal(signal.SIGTERM, on_term)
+    catch_terminate()
     _open_streams()
     sys.exit(main(sys.argv[1:]))
 
@@ -92,8 +83,9 @@ def _run(argv: Sequence[str], out: Output) -> int:
         status: int = importlib.import_module(args.module).__dict__[args.run](args, out)
     except KeyboardInterrupt:
         raise InterruptedByUserError("stopped", hint=_SAVED) from None
-    except Terminated:
-        raise TerminatedError("terminated", hint=_SAVED) from None
+    except Terminated as stopped:
+        # Whoever knew the job has noted the command that goes on with it.
+        raise TerminatedError("terminated", hint="\n".join(getattr(stopped, "__notes__", [_SAVED]))) from None
     except OSError as error:
         raise _foreign(error) from error
     return status

@@ -189,12 +189,3 @@ def _plain(item: Mapping[str, Any]) -> str:
 
 def _shown(item: Mapping[str, Any]) -> str:
     return "(sensitive)" if item["sensitive"] else json.dumps(item["value"], ensure_ascii=False)
-
-
-def ask(question: str) -> str:
-    """Return what the person typed after *question*, without the line end; empty at end of input."""
-    sys.stderr.write(question)
-    sys.stderr.flush()
-    with contextlib.suppress(EOFError):
-        return sys.stdin.readline().strip()
-    return ""

@@ -76,7 +76,9 @@ class Caller:
                     plain, marked, is_unknown = unmarked(argument)
                 sensitive = sensitive or marked
                 if is_unknown:
-                    unknown = plain if isinstance(plain, Unknown) else Unknown("one of its elements is known after apply")
+                    unknown = (
+                        plain if isinstance(plain, Unknown) else Unknown("one of its elements is known after apply")
+                    )
                 else:
                     plain = function.convert(index, plain)
                 arguments[index] = plain
@@ -84,7 +86,9 @@ class Caller:
         except FunctionError as problem:
             raise self._function_error(node, problem, scope, hidden=sensitive) from None
         except ConversionError as problem:
-            raise self.evaluator.error(f"{node.name} failed", node, scope, note=str(problem), code=problem.code) from None
+            raise self.evaluator.error(
+                f"{node.name} failed", node, scope, note=str(problem), code=problem.code
+            ) from None
         if isinstance(result, str):
             self.evaluator.charge(len(result), node, scope)
         elif isinstance(result, (list, dict)) and len(result) > self.evaluator.limits.elements:
@@ -144,7 +148,9 @@ class Caller:
         try:
             plain, marked, _ = unmarked(value)
         except ConversionError as problem:
-            raise self.evaluator.error(f"{node.name} failed", node, scope, note=str(problem), code=problem.code) from None
+            raise self.evaluator.error(
+                f"{node.name} failed", node, scope, note=str(problem), code=problem.code
+            ) from None
         return marked if node.name == "issensitive" else plain
 
     def _templatefile(self, node: Call, scope: Scope) -> Any:

@@ -7,16 +7,11 @@ Recursion follows the nesting of the text, which the reader bounds; everything t
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any, Final
 
-from clockwork_nb.diagnostics import Diagnostics, SourceText
-from clockwork_nb.intake.expression_syntax import ExpressionParser
-from clockwork_nb.intake.function_kit import Function, FunctionError
-from clockwork_nb.intake.functions import FUNCTIONS, unknown_function
-from clockwork_nb.intake.lexer import SyntaxFailure
+from clockwork_nb.intake.calls import Caller
 from clockwork_nb.intake.limits import LIMITS, Limits
-from clockwork_nb.intake.names import did_you_mean, shown, summary
+from clockwork_nb.intake.names import did_you_mean, shown
 from clockwork_nb.intake.nodes import (
     AttributeStep,
     Call,
@@ -29,7 +24,6 @@ from clockwork_nb.intake.nodes import (
     Literal,
     Node,
     Object,
-    Origin,
     Reference,
     SplatStep,
     Step,
@@ -50,7 +44,7 @@ from clockwork_nb.intake.operators import (
     to_text,
     unmarked,
 )
-from clockwork_nb.intake.templates import parse_template
+from clockwork_nb.intake.scope import EvaluationContext, EvaluationError, Scope, UpstreamFailed, bare
 from clockwork_nb.intake.values import SetValue, Unknown
 from clockwork_nb.secrets import Sensitive
 
@@ -393,8 +387,8 @@ class Evaluator:
             # The right side of && and || is looked at only when it decides, so `x != null && x.y` works.
             if operator in {"&&", "||"}:
                 inner, sensitive = bare(left)
-                if not isinstance(bare, Unknown):
-                    done = self.converted(to_bool, bare, before, scope, f'"{operator}" needs true or false')
+                if not isinstance(inner, Unknown):
+                    done = self.converted(to_bool, inner, before, scope, f'"{operator}" needs true or false')
                     if done == (operator == "||"):
                         left = Sensitive(done) if sensitive else done
                         continue
@@ -445,9 +439,9 @@ class Evaluator:
         for condition, value in node.arms:
             inner, marked = bare(self.value(condition, scope))
             sensitive = sensitive or marked
-            if isinstance(bare, Unknown):
-                return Sensitive(bare) if sensitive else bare
-            if self.converted(to_bool, bare, condition, scope, "a condition is true or false"):
+            if isinstance(inner, Unknown):
+                return Sensitive(inner) if sensitive else inner
+            if self.converted(to_bool, inner, condition, scope, "a condition is true or false"):
                 chosen = value
                 break
         result = self._unified(node, chosen, self.value(chosen, scope), scope)
@@ -478,7 +472,7 @@ class Evaluator:
             )
         if kind == "string":
             inner, marked = bare(result)
-            text = to_text(bare)
+            text = to_text(inner)
             return Sensitive(text) if marked else text
         return result
 

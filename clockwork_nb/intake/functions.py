@@ -18,7 +18,7 @@ from clockwork_nb.intake.limits import LIMITS
 from clockwork_nb.intake.names import did_you_mean, shown
 from clockwork_nb.secrets import Sensitive
 
-__all__ = ["AMBIENT", "FUNCTIONS", "FUNCTION_NAMES", "NOT_BUILT", "unknown_function"]
+__all__ = ["FUNCTIONS", "FUNCTION_NAMES", "NOT_BUILT", "unknown_function"]
 
 _EDGE: Final = Table()
 _add = _EDGE.add
@@ -44,11 +44,6 @@ NOT_BUILT: Final[Mapping[str, str]] = {
     "yamlencode": "JSON is YAML too: use jsonencode.",
 }
 """Functions of Terraform that are not built: name → what to do instead."""
-
-AMBIENT: Final = frozenset(
-    {"file", "fileexists", "filebase64", "filemd5", "filesha256", "free_port", "templatefile", "timestamp"}
-)
-"""Functions whose result depends on more than their arguments."""
 
 
 def _path(text: str) -> str:

@@ -331,17 +331,6 @@ class Body:
     def __init__(self, items: tuple[Item, ...]) -> None:
         self.items = items
 
-    def attribute(self, name: str) -> Attribute | None:
-        """Return the attribute *name*, or None."""
-        for item in self.items:
-            if type(item) is Attribute and item.name == name:
-                return item
-        return None
-
-    def blocks(self, kind: str) -> list[Block]:
-        """Return the nested blocks of type *kind*, in order."""
-        return [item for item in self.items if isinstance(item, Block) and item.kind == kind]
-
 
 class Block(Node):
     """``kind "label" { … }``. The kind is ``[start, kind_end)``, the header ``[start, header_end)``.

@@ -9,10 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal
-from typing import Any, Final
+from typing import Any
 from weakref import WeakKeyDictionary
 
 from clockwork_nb.diagnostics import Diagnostics, SourceRange
+from clockwork_nb.intake.model_errors import Path, code_of, is_own, outermost, path_of, sentence
 from clockwork_nb.intake.names import did_you_mean, shown, summary
 from clockwork_nb.intake.nodes import Attribute, Block, Expression, List, Literal, Node, Object, Origin
 from clockwork_nb.intake.operators import unmarked
@@ -21,44 +22,6 @@ from clockwork_nb.ports import ResourceType
 from clockwork_nb.secrets import Sensitive
 
 __all__ = ["Checker", "Places", "attribute_names", "plain"]
-
-Path = tuple[str | int, ...]
-
-_SENTENCES: Final[Mapping[str, str]] = {
-    "string_type": "text is needed",
-    "int_type": "a whole number is needed",
-    "int_from_float": "a whole number is needed",
-    "int_parsing": "a whole number is needed",
-    "float_type": "a number is needed",
-    "float_parsing": "a number is needed",
-    "bool_type": "true or false is needed",
-    "bool_parsing": "true or false is needed",
-    "list_type": "a list is needed",
-    "tuple_type": "a list is needed",
-    "set_type": "a list is needed",
-    "frozen_set_type": "a list is needed",
-    "dict_type": "an object is needed",
-    "mapping_type": "an object is needed",
-    "model_type": "an object is needed",
-    "model_attributes_type": "an object is needed",
-    "dataclass_type": "an object is needed",
-    "none_required": "null is needed",
-    "decimal_type": "a number is needed",
-    "is_instance_of": "another kind of value is needed",
-}
-_BOUNDS: Final[Mapping[str, tuple[str, str]]] = {
-    "greater_than": ("more than", "gt"),
-    "greater_than_equal": ("at least", "ge"),
-    "less_than": ("less than", "lt"),
-    "less_than_equal": ("at most", "le"),
-    "multiple_of": ("a multiple of", "multiple_of"),
-}
-_LENGTHS: Final[Mapping[str, tuple[str, str, str]]] = {
-    "string_too_short": ("at least", "min_length", "character"),
-    "string_too_long": ("at most", "max_length", "character"),
-    "too_short": ("at least", "min_length", "element"),
-    "too_long": ("at most", "max_length", "element"),
-}
 
 
 class _Shape:
@@ -209,7 +172,7 @@ class Checker:
         except ValidationError as error:
             problems = self._about_others(error.errors(include_url=False), lost)
         marked = {name for name, value in raw.items() if _has_marks(value)}
-        if marked and any(_has_marks(p.get("input")) and not _own(p) for p in problems):
+        if marked and any(_has_marks(p.get("input")) and not is_own(p) for p in problems):
             return self._without_marks(model, raw, marked, places, lost)
         self._report(problems, raw, places)
         return None
@@ -250,10 +213,10 @@ class Checker:
         """Turn the model's errors into ours: one for each place, all sentences about it together."""
         grouped: dict[tuple[str, Path], list[Mapping[str, Any]]] = {}
         for problem in problems:
-            code = _code(problem)
-            path = _real_path(problem, raw)
+            code = code_of(problem)
+            path = path_of(problem, raw)
             grouped.setdefault((code, path), []).append(problem)
-        for (code, path), group in _outermost(grouped):
+        for (code, path), group in outermost(grouped):
             self._report_one(code, path, group, raw, places)
 
     def _report_one(
@@ -278,10 +241,10 @@ class Checker:
                 detail=self._describe_missing(path, name),
             )
             return
-        sentence, detail = _sentence(group, hidden)
+        words, detail = sentence(group, hidden)
         target = f"{_dotted(path)} in {self.where}" if path else self.where
         text = f"wrong type for {target}" if code == "cw-wrong-type" else f"{target} is refused"
-        self._error(code, text, places.value(path) if path else places.header, note=sentence, detail=detail)
+        self._error(code, text, places.value(path) if path else places.header, note=words, detail=detail)
 
     def _describe_missing(self, path: Path, name: str) -> str:
         shape = self._shape_at(path)
@@ -371,60 +334,6 @@ def _has_marks(value: Any) -> bool:
     return False
 
 
-def _own(problem: Mapping[str, Any]) -> bool:
-    """Return whether the resource type wrote this message itself."""
-    return str(problem["type"]).startswith("cw")
-
-
-def _code(problem: Mapping[str, Any]) -> str:
-    kind = problem["type"]
-    if kind == "missing":
-        return "cw-missing-attribute"
-    if kind == "extra_forbidden":
-        return "cw-unknown-attribute"
-    return "cw-wrong-type" if kind in _SENTENCES else "cw-invalid-value"
-
-
-def _real_path(problem: Mapping[str, Any], raw: Mapping[str, Any]) -> Path:
-    """Return the keys and indexes of *problem* that lead through *raw*; the names of union members are left out."""
-    loc = list(problem["loc"])
-    if problem["type"] == "missing":
-        loc.pop()
-    path: list[str | int] = []
-    current: Any = raw
-    for part in loc:
-        if isinstance(current, Sensitive):
-            current = current.value
-        if (isinstance(current, Mapping) and part in current) or (
-            isinstance(current, list) and isinstance(part, int) and 0 <= part < len(current)
-        ):
-            current = current[part]
-        elif isinstance(current, Mapping) and part == 0 and not isinstance(part, bool):
-            continue  # one block where a list of blocks is possible
-        else:
-            continue
-        path.append(part)
-    if problem["type"] == "extra_forbidden" and (not path or path[-1] != loc[-1]):
-        path.append(loc[-1])
-    return tuple(path)
-
-
-def _outermost(
-    grouped: Mapping[tuple[str, Path], list[Mapping[str, Any]]],
-) -> Iterable[tuple[tuple[str, Path], list[Mapping[str, Any]]]]:
-    """Leave out what a union says about the members that were not meant.
-
-    When one place has several errors and some of them lie deeper inside, the deeper ones are about the member that
-    fits best.
-    """
-    paths = {path for _, path in grouped}
-    for (code, path), group in grouped.items():
-        deeper = any(len(p) > len(path) and p[: len(path)] == path for p in paths)
-        if deeper and path and code == "cw-wrong-type":
-            continue
-        yield (code, path), group
-
-
 def _at(value: Any, path: Path) -> Any:
     for part in path:
         if isinstance(value, Sensitive):
@@ -436,50 +345,6 @@ def _at(value: Any, path: Path) -> Any:
         else:
             return None
     return value
-
-
-def _sentence(group: Sequence[Mapping[str, Any]], hidden: bool) -> tuple[str, str]:
-    """Return what a group of errors about one place says, and the detail."""
-    words: list[str] = []
-    detail = ""
-    for problem in group:
-        text, more = _words(problem, hidden)
-        if text not in words:
-            words.append(text)
-        detail = detail or more
-    needs = [w.removesuffix(" is needed") for w in words if w.endswith(" is needed")]
-    if len(needs) == len(words) and len(needs) > 1:
-        return f"{', '.join(needs[:-1])} or {needs[-1]} is needed", detail
-    return "; ".join(words), detail
-
-
-def _words(problem: Mapping[str, Any], hidden: bool) -> tuple[str, str]:
-    kind, context = str(problem["type"]), problem.get("ctx") or {}
-    if kind in _SENTENCES:
-        given = problem.get("input")
-        if kind == "string_type" and isinstance(given, (int, float)):
-            return _SENTENCES[kind], 'Put it in quotes; around an expression write "${ … }".'
-        if kind in {"int_type", "float_type", "bool_type"} and isinstance(given, str):
-            return _SENTENCES[kind], "Write it without quotes." if not hidden else ""
-        return _SENTENCES[kind], ""
-    if kind in {"literal_error", "enum"}:
-        return f"{str(context.get('expected', '')).replace(chr(39), chr(34))} is needed", ""
-    if kind in _BOUNDS:
-        phrase, key = _BOUNDS[kind]
-        return f"must be {phrase} {context.get(key)}", ""
-    if kind in _LENGTHS:
-        phrase, key, noun = _LENGTHS[kind]
-        count = context.get(key)
-        return f"must have {phrase} {count} {noun}{'' if count == 1 else 's'}", ""
-    if kind == "string_pattern_mismatch":
-        return f"must match {context.get('pattern')}", ""
-    if kind in {"value_error", "assertion_error"} or _own(problem):
-        if hidden and not _own(problem):
-            return "the value does not fit; it is sensitive and not shown", ""
-        text = str(context.get("error") or problem["msg"])
-        first, _, rest = text.partition("\n")
-        return first, str(context.get("hint") or rest)
-    return ("the value does not fit; it is sensitive and not shown" if hidden else str(problem["msg"])), ""
 
 
 def _dotted(path: Path) -> str:

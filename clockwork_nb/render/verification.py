@@ -180,7 +180,12 @@ def report_html_fragment(report_document: Document) -> Markup:
         body = fragment(element("pre", "\n".join(line[2:] for line in _unknown_signer(doc))))
     else:
         rows = [
-            element("tr", element("td", label, class_="cw-muted"), element("td", text)) for label, text in _facts(doc)
+            element(
+                "tr",
+                element("td", label, class_="cw-muted", style="text-align:left"),
+                element("td", text, style="text-align:left"),
+            )
+            for label, text in _facts(doc)
         ]
         body = element("table", rows)
     return wrap(element("div", head, body, class_="cw-card"), label="verification")

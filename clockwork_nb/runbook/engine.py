@@ -7,9 +7,11 @@ Ctrl-C; saving, which replaces the file atomically; errors, which keep their cla
 from __future__ import annotations
 
 import json
+import logging
 import os
 import secrets
 import shutil
+import subprocess
 import tempfile
 import time
 from collections.abc import Iterator
@@ -17,19 +19,24 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from nbclient.exceptions import CellExecutionError
+from nbclient.exceptions import CellExecutionError, DeadKernelError
 from nbclient.util import run_sync
 from papermill.clientwrap import PapermillNotebookClient
 from papermill.engines import NBClientEngine, NotebookExecutionManager
 
+from clockwork_nb.errors import ClockworkError
+from clockwork_nb.fs import make_dirs, write_atomic
 from clockwork_nb.runbook.notebook import read_notebook
-from clockwork_nb.runbook.run import CellFailure, NotebookRun
+from clockwork_nb.runbook.outcome import CellFailure
+from clockwork_nb.runbook.run import DEFAULT_KERNEL, NotebookRun
 from clockwork_nb.settings import load_settings
 
-__all__ = ["ClockworkEngine"]
+__all__ = ["ClockworkEngine", "execute"]
 
 _START_TIMEOUT_S = 60
 _STEP_GRACE_S = 10.0
+_MAX_SAID = 2_000
+_MAX_FOLDER = 60
 
 
 class _Manager(NotebookExecutionManager):
@@ -38,12 +45,8 @@ class _Manager(NotebookExecutionManager):
     def save(self, **_: Any) -> None:
         """Replace the output file with the notebook as it stands."""
         if self.output_path:
-            import nbformat
-
-            from clockwork_nb.fs import write_atomic
-
-            data = nbformat.writes(self.nb).encode()
-            write_atomic(Path(self.output_path), data, mode=0o644)
+            write_atomic(Path(self.output_path), _bytes(self.nb), mode=0o644)
+        self.last_save_time = self.now()
 
     def notebook_complete(self, **_: Any) -> None:
         """Set the end time and save; cells that never ran stay ``pending``."""
@@ -73,12 +76,16 @@ class _Client(PapermillNotebookClient):
 
     def papermill_execute_cells(self) -> None:
         """Run every cell in order; stop at the first that fails."""
-        shift = _injected_before(self.nb)
+        # People hear the numbers of their own file, which does not have the cell that parameters are put into.
+        numbers = {cell["id"]: index for index, cell in enumerate(self.attempt.notebook.cells)}
         for index, cell in enumerate(self.nb.cells):
             if cell.cell_type != "code" or not cell.source.strip():
                 cell.metadata.papermill["status"] = self.nb_man.COMPLETED
-                continue
-            if not self._cell(cell, index, index - shift(index)):
+            elif cell.id not in numbers:
+                self.nb_man.cell_start(cell, index)
+                self.execute_cell(cell, index)
+                self.nb_man.cell_complete(cell, cell_index=index)
+            elif not self._cell(cell, index, numbers[cell.id]):
                 return
 
     def _cell(self, cell: Any, index: int, shown: int) -> bool:
@@ -98,10 +105,7 @@ class _Client(PapermillNotebookClient):
             self.execute_cell(cell, index)
         except CellExecutionError as error:
             self.nb_man.cell_exception(self.nb.cells[index], cell_index=index, exception=error)
-            self.failure = CellFailure(shown, error.ename, error.evalue, tuple(_traceback(cell)))
-            self.attempt.cell_failed(cell.id, self.failure)
-            self.nb_man.save()
-            return False
+            return self._stop(cell, CellFailure(shown, error.ename, error.evalue, tuple(_traceback(cell))))
         except BaseException as error:
             cell.metadata.papermill["status"] = self.nb_man.FAILED
             self.nb.metadata.papermill["exception"] = True
@@ -109,11 +113,21 @@ class _Client(PapermillNotebookClient):
             if not isinstance(error, Exception):
                 self._let_the_step_end()
             raise
+        stop = self.attempt.unsettled(shown)
+        if stop is not None:
+            self.nb_man.cell_exception(cell, cell_index=index)
+            return self._stop(cell, stop)
         self.nb_man.cell_complete(self.nb.cells[index], cell_index=index)
         duration = int((time.monotonic() - started) * 1000)
         kept = [json.loads(json.dumps(o)) for o in cell.outputs] if once else None
         self.attempt.cell_completed(cell.id, shown, duration, kept)
         return True
+
+    def _stop(self, cell: Any, failure: CellFailure) -> bool:
+        self.failure = failure
+        self.attempt.cell_failed(cell.id, failure)
+        self.nb_man.save()
+        return False
 
     def _let_the_step_end(self) -> None:
         """Interrupt the kernel and wait until no step is running, so that the log says what each one did."""
@@ -134,16 +148,6 @@ def _traceback(cell: Any) -> Iterator[str]:
         if output.output_type == "error":
             for block in output.traceback:
                 yield from block.splitlines()
-
-
-def _injected_before(nb: Any) -> Any:
-    """Return index → how many cells before it papermill put in, so that people hear the numbers of their own file."""
-    added = [i for i, c in enumerate(nb.cells) if "injected-parameters" in c.metadata.get("tags", ())]
-
-    def shift(index: int) -> int:
-        return sum(1 for i in added if i < index)
-
-    return shift
 
 
 class ClockworkEngine(NBClientEngine):
@@ -169,24 +173,29 @@ class ClockworkEngine(NBClientEngine):
         Raises:
             ApprovalRequiredError: it stopped at a decision. AdapterFailedError and kin: a cell failed.
         """
-        attempt = clockwork_run or _new_job(nb, options.get("input_path"), kernel_name)
+        attempt = clockwork_run or _new_job(nb, options.get("input_path"), output_path, kernel_name)
         nb.metadata["clockwork"] = {"job": attempt.job_id}
+        nb.metadata.pop("widgets", None)  # of an earlier, live run
         manager = _Manager(
             nb, output_path=output_path, progress_bar=progress_bar, log_output=log_output,
             autosave_cell_every=autosave_cell_every,
         )  # fmt: skip
-        manager.notebook_start()
         failure, problem = None, None
         try:
-            failure = cls._execute(manager, attempt, kernel_name, log_output=log_output, **options)
+            manager.notebook_start()
+            try:
+                failure = cls._execute(manager, attempt, kernel_name, log_output=log_output, **options)
+            finally:
+                manager.notebook_complete()
+            attempt.publish_output(_bytes(manager.nb))
         except BaseException as error:  # noqa: BLE001 - settled below, and raised again there
             problem = error
-        finally:
-            manager.notebook_complete()
-        import nbformat
-
-        attempt.publish_output(nbformat.writes(manager.nb).encode())
-        attempt.settle(failure, problem)
+        try:
+            attempt.settle(failure, problem)
+        except ClockworkError as error:
+            if clockwork_run is None and error.hint:
+                error.add_note(error.hint)  # papermill shows a traceback, which has room for it there
+            raise
         return manager.nb
 
     @classmethod
@@ -201,44 +210,114 @@ class ClockworkEngine(NBClientEngine):
         execution_timeout: int | None = None,
         **_: Any,
     ) -> CellFailure | None:
-        with _job_socket(attempt) as environment:
+        with _job_socket(attempt) as (folder, environment):
             client = _Client(
-                manager, attempt, Path(environment["CW_JOB_SOCKET"]).parent, timeout=execution_timeout, startup_timeout=start_timeout, kernel_name=kernel_name,
-                log_output=log_output, store_widget_state=False,
+                manager, attempt, folder, timeout=execution_timeout, startup_timeout=start_timeout,
+                kernel_name=kernel_name, log_output=log_output, store_widget_state=False,
             )  # fmt: skip
-            client.execute(env={**os.environ, **environment})
+            said = folder / "kernel.log"
+            with said.open("wb") as log:
+                try:
+                    client.execute(
+                        env={**os.environ, **environment}, cwd=str(attempt.cwd), stdout=log, stderr=subprocess.STDOUT
+                    )
+                except (RuntimeError, DeadKernelError) as error:  # the kernel did not start, or died
+                    error.add_note(_tail(said))
+                    raise
             return client.failure
 
 
+def _tail(path: Path) -> str:
+    return path.read_bytes()[-_MAX_SAID:].decode("utf-8", "replace").strip()
+
+
+def _short_folder() -> Path:
+    """Return a new folder, 0700, whose name is short enough for sockets in it: they hold about 100 bytes."""
+    long = len(os.fsencode(tempfile.gettempdir())) > _MAX_FOLDER
+    return Path(tempfile.mkdtemp(prefix="cw-", dir="/tmp" if long else None))  # noqa: S108
+
+
 @contextmanager
-def _job_socket(attempt: NotebookRun) -> Iterator[dict[str, str]]:
-    """Serve the job on a private socket and yield the variables that the kernel finds it by."""
+def _job_socket(attempt: NotebookRun) -> Iterator[tuple[Path, dict[str, str]]]:
+    """Serve the job on a private socket; yield its folder and the variables that the kernel finds the job by."""
     from clockwork_nb.store.remote import JobServer
 
-    # Socket paths hold about 100 bytes, so it is made in the short temporary folder, 0700.
-    folder = Path(tempfile.mkdtemp(prefix="cw-"))
+    folder = _short_folder()
     path = folder / f"{secrets.token_hex(4)}.sock"
-    names = [*attempt.notebook.parameter_defaults, *attempt.notebook.variables]
+    names = {*attempt.notebook.parameter_defaults, *attempt.parameters}
     server = JobServer(attempt.run.handle(), path)
     try:
-        yield {
+        environment = {
             "CW_HEADLESS": "1",
             "CW_JOB_SOCKET": str(path),
             "CW_JOB_ID": attempt.job_id,
             "CW_NOTEBOOK": str(attempt.notebook.path.absolute()),
-            "CW_PARAMETERS": json.dumps(sorted(set(names))),
+            "CW_PARAMETERS": json.dumps(sorted(names)),
         }
+        yield folder, environment
     finally:
         server.close()
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _new_job(nb: Any, input_path: str | None, kernel_name: str) -> NotebookRun:
+def _bytes(nb: Any) -> bytes:
     import nbformat
 
+    return bytes(nbformat.writes(nb).encode())
+
+
+def _new_job(nb: Any, input_path: str | None, output_path: str | None, kernel_name: str) -> NotebookRun:
+    """Return the job of a plain ``papermill`` run, which is to be continued with what papermill was told."""
     settings = load_settings()
     path = Path(input_path or "notebook.ipynb")
-    data = path.read_bytes() if path.is_file() else nbformat.writes(nb).encode()
-    return NotebookRun.create(
-        read_notebook(path, data), {}, settings=settings, out=settings.out.absolute(), kernel=kernel_name
+    notebook = read_notebook(path, path.read_bytes() if path.is_file() else _bytes(nb))
+    parameters = notebook.check_values(dict(nb.metadata.papermill.get("parameters") or {}))
+    here = output_path is not None and "://" not in output_path and output_path != "-"
+    attempt = NotebookRun.create(
+        notebook, parameters, settings=settings, out=settings.out, kernel=kernel_name, cwd=Path.cwd(),
+        output=Path(str(output_path)) if here else None,
+    )  # fmt: skip
+    logging.getLogger("papermill").info("Clockwork job:    %s", attempt.job_id)
+    return attempt
+
+
+def _node(data: bytes) -> Any:
+    """Return the notebook in *data* with the metadata that papermill's functions expect, those of earlier runs gone."""
+    import nbformat
+    from papermill.version import version
+
+    nb = nbformat.v4.upgrade(nbformat.reads(data.decode(), as_version=4))
+    empty: dict[str, Any] = {"default_parameters": {}, "parameters": {}, "environment_variables": {}}
+    nb.metadata["papermill"] = nbformat.from_dict({**empty, "version": version})
+    for cell in nb.cells:
+        cell.metadata.setdefault("tags", [])
+        cell.metadata["papermill"] = nbformat.from_dict({})
+    return nb
+
+
+def execute(attempt: NotebookRun) -> None:
+    """Run *attempt* from the notebook's first cell to its end, or to where it stops.
+
+    papermill's own ``execute_notebook`` is not used: it reads the outputs after the job has ended and takes a cell that
+    may raise (tag ``raises-exception``) for a failure, and it saves without replacing the file at once.
+
+    Raises:
+        ClockworkError: as `NotebookRun.settle`.
+    """
+    from papermill.execute import prepare_notebook_metadata, remove_error_markers
+    from papermill.parameterize import parameterize_notebook
+
+    kernel = attempt.kernel or DEFAULT_KERNEL
+    logging.getLogger("papermill").setLevel(logging.ERROR)
+    make_dirs(attempt.output_path.parent)
+    nb = _node(attempt.notebook.data)
+    if attempt.parameters:
+        nb = parameterize_notebook(nb, attempt.parameters, kernel_name=kernel, language="python")
+    nb = prepare_notebook_metadata(nb, str(attempt.notebook.path), str(attempt.output_path))
+    ClockworkEngine.execute_notebook(
+        remove_error_markers(nb),
+        kernel,
+        output_path=str(attempt.output_path),
+        progress_bar=False,
+        clockwork_run=attempt,
     )

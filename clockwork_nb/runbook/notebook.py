@@ -159,7 +159,7 @@ def _lines(notebook: Notebook) -> list[str]:
 def _literal(node: ast.expr | None) -> Any:
     try:
         return None if node is None else ast.literal_eval(node)
-    except ValueError:
+    except (ValueError, TypeError, RecursionError, MemoryError):  # all that `literal_eval` says of what is no literal
         return None
 
 
@@ -218,9 +218,18 @@ def read_notebook(path: Path, data: bytes | None = None) -> Notebook:
         )
     except (ValueError, KeyError, TypeError, RecursionError):
         raise InvalidInputError(f"{path.name} is not a notebook") from None
-    if not all(isinstance(c.get("id"), str) for c in cells):
+    if not all(isinstance(c.get("cell_type"), str) and isinstance(c.get("metadata"), dict) for c in cells):
+        raise InvalidInputError(f"{path.name} is not a notebook")
+    ids = [c.get("id") for c in cells]
+    if not all(isinstance(i, str) for i in ids):
         raise InvalidInputError(
             f"the cells of {path.name} have no ids",
             hint="Open and save it once with a current JupyterLab (notebook format 4.5 or newer).",
+        )
+    if len(set(ids)) != len(ids):
+        twice = next(i for i in ids if ids.count(i) > 1)
+        raise InvalidInputError(
+            f"two cells of {path.name} have the id {twice!r}",
+            hint="Open and save it once with a current JupyterLab, which gives one of them another.",
         )
     return Notebook(path, raw, cells)

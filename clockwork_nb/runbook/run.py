@@ -3,51 +3,42 @@
 from __future__ import annotations
 
 import json
-import logging
-import re
-import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from clockwork_nb import errors
 from clockwork_nb.canonical import parse_json
 from clockwork_nb.errors import (
-    AdapterFailedError,
     ApprovalDeniedError,
     ApprovalRequiredError,
     ClockworkError,
     InterruptedByUserError,
+    InvalidInputError,
     InvalidTransitionError,
     PlanStaleError,
 )
+from clockwork_nb.ids import check_job_id
 from clockwork_nb.ports import Draft
 from clockwork_nb.runbook.notebook import Notebook, read_notebook
+from clockwork_nb.runbook.outcome import CellFailure, cell_error, other_error, waiting_error
 from clockwork_nb.session.packs import ExportedPack, Packs
 from clockwork_nb.session.runs import JobRun, open_store
 from clockwork_nb.settings import Settings, load_settings
 
 if TYPE_CHECKING:
     from clockwork_nb.jobs.model import JobState
+    from clockwork_nb.store.files import JobStore
 
-__all__ = ["CellFailure", "NotebookRun", "RunResult", "resume_notebook", "run_notebook"]
+__all__ = ["DEFAULT_KERNEL", "NotebookRun", "RunResult", "resume_notebook", "run_notebook", "shown_path"]
 
-_ANSI = re.compile(r"\x1b\[[0-9;]*m")
-_WAITING = frozenset({"ApprovalRequiredError", "ApprovalStaleError"})
+_INPUT, _OUTPUT = "notebook/input.ipynb", "notebook/output.ipynb"
+
+DEFAULT_KERNEL = "python3"
+"""The kernel of the Python that runs us."""
 
 CellLine = Callable[[int, int, str, str], None]
 """Called for each code cell as it starts and ends: number from 1, number of cells, first line of its source, status."""
-
-
-@dataclass(frozen=True, slots=True)
-class CellFailure:
-    """The cell that ended an attempt: its index from 0, the exception's class name, message and shown lines."""
-
-    index: int
-    name: str
-    message: str
-    lines: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,17 +66,25 @@ class NotebookRun:
     Args:
         run: the owned job.
         notebook: what is run.
-        out: output root.
-        previous: cell id → status of earlier attempts.
+        settings: of this process.
+        on_cell: told of each code cell as it starts and ends.
     """
 
-    def __init__(self, run: JobRun, notebook: Notebook, out: Path, *, on_cell: CellLine | None = None) -> None:
+    def __init__(self, run: JobRun, notebook: Notebook, *, settings: Settings, on_cell: CellLine | None = None) -> None:
+        spec = parse_json(run.state().spec, what="the job's spec")
         self.run = run
         self.notebook = notebook
-        self.out = out
+        self.settings = settings
         self.on_cell = on_cell
-        self.previous: Mapping[str, str] = dict(run.state().cells)
-        self.published: Mapping[str, str] = dict(run.state().published)
+        self.out = Path(spec["out"])
+        self.cwd = Path(spec["cwd"])
+        self.kernel: str = spec["kernel"]
+        self.output_path = Path(spec["output"] or self.out / "notebooks" / f"{run.job_id}.ipynb")
+        self.parameters = {p["name"]: json.loads(p["value"]) for p in spec["parameters"]}
+        self.result: RunResult | None = None
+        self._settled = False
+        self._previous: Mapping[str, str] = dict(run.state().cells)
+        self._published: Mapping[str, str] = dict(run.state().published)
 
     @classmethod
     def create(
@@ -96,31 +95,48 @@ class NotebookRun:
         settings: Settings,
         out: Path,
         kernel: str = "",
+        cwd: Path | None = None,
+        output: Path | None = None,
         on_cell: CellLine | None = None,
     ) -> NotebookRun:
-        """Return a new job for *notebook*, owned by this process and running."""
+        """Return a new job for *notebook*, owned by this process and running.
+
+        Args:
+            cwd: where the kernel runs; default: the notebook's folder.
+            output: where the executed notebook is saved; default: below *out*, named by the job.
+        """
         store = open_store(settings)
         spec = {
             "notebook": str(notebook.path.absolute()),
             "notebook_digest": notebook.digest,
             "parameters": [{"name": k, "value": json.dumps(v)} for k, v in sorted(parameters.items())],
-            "out": str(out),
+            "out": str(out.absolute()),
+            "cwd": str((cwd or notebook.path.parent).absolute()),
+            "output": str(output.absolute()) if output else "",
             "kernel": kernel,
         }
         run = JobRun.create(store, name=notebook.path.name, adapter="notebook", lineage="", spec=spec)
         blob = run.writer.put_blob(notebook.data)
-        run.writer.append([Draft("artifact.published", {"path": "notebook/input.ipynb", "op": "added", "blob": blob})])
-        return cls(run, notebook, out, on_cell=on_cell)
+        run.writer.append([Draft("artifact.published", {"path": _INPUT, "op": "added", "blob": blob})])
+        return cls(run, notebook, settings=settings, on_cell=on_cell)
+
+    @classmethod
+    def take(
+        cls, store: JobStore, job_id: str, notebook: Notebook, *, settings: Settings, on_cell: CellLine | None = None
+    ) -> NotebookRun:
+        """Return the next attempt at an existing job, owned by this process and running.
+
+        Raises:
+            LeaseConflictError: somebody runs it. EnvironmentMismatchError: this is not where it started.
+        """
+        run = JobRun.take(store, job_id)
+        run.status("running")
+        return cls(run, notebook, settings=settings, on_cell=on_cell)
 
     @property
     def job_id(self) -> str:
         """The job's id."""
         return self.run.job_id
-
-    @property
-    def output_path(self) -> Path:
-        """Where the executed notebook is saved."""
-        return self.out / "notebooks" / f"{self.job_id}.ipynb"
 
     # --- what the engine reports ----------------------------------------------------------------------------------
 
@@ -140,7 +156,6 @@ class NotebookRun:
 
     def cell_failed(self, cell: str, failure: CellFailure) -> None:
         """Record that a code cell ended with an exception."""
-        waiting = failure.name in _WAITING
         payload = {
             "cell": cell,
             "index": failure.index,
@@ -148,12 +163,12 @@ class NotebookRun:
             "message": failure.message[:1000],
         }
         self.run.writer.append([Draft("cell.failed", payload)])
-        self._tell(failure.index, "waiting" if waiting else "failed")
+        self._tell(failure.index, "waiting" if failure.waits else "failed")
 
     def restored(self, cell: str, index: int) -> list[Any] | None:
         """Return the outputs of a ``cw:once`` cell that an earlier attempt completed; None when it has to run."""
-        blob = self.published.get(f"cells/{cell}.json")
-        if self.previous.get(cell) not in {"completed", "restored"} or not blob:
+        blob = self._published.get(f"cells/{cell}.json")
+        if self._previous.get(cell) not in {"completed", "restored"} or not blob:
             return None
         outputs: list[Any] = json.loads(self.run.writer.get_blob(blob))
         self.run.writer.append([Draft("cell.restored", {"cell": cell, "index": index})])
@@ -170,95 +185,102 @@ class NotebookRun:
         op = "changed" if path in self.run.state().published else "added"
         return {"path": path, "op": op, "blob": blob}
 
+    def unsettled(self, index: int) -> CellFailure | None:
+        """Return a stop for the cell *index* when it went on although its plan waits for a decision or was refused.
+
+        A notebook may catch what ``%cw_apply`` raises; nobody's decision can be caught.
+        """
+        decisions = list(self.run.state().decisions.values())
+        if any(d.status == "denied" for d in decisions):
+            return CellFailure(index, ApprovalDeniedError.__name__, "the plan was refused")
+        if any(d.status == "open" for d in decisions):
+            return CellFailure(index, ApprovalRequiredError.__name__, "the plan waits for a decision")
+        return None
+
     def publish_output(self, data: bytes) -> None:
         """Record the executed notebook as it stands."""
         blob = self.run.writer.put_blob(data)
-        if self.run.state().published.get("notebook/output.ipynb") != blob:
-            self.run.writer.append([Draft("artifact.published", self._publication("notebook/output.ipynb", blob))])
+        if self.run.state().published.get(_OUTPUT) != blob:
+            self.run.writer.append([Draft("artifact.published", self._publication(_OUTPUT, blob))])
 
     # --- how an attempt ends --------------------------------------------------------------------------------------
 
     def settle(self, failure: CellFailure | None, error: BaseException | None) -> None:
-        """Move the job to where this attempt leaves it and give the lease back.
+        """Move the job to where this attempt leaves it and give the lease back; nothing at a second call.
 
         Raises:
             ApprovalRequiredError, ApprovalDeniedError, or the error that ended the attempt; nothing when it is done.
         """
-        if error is None and failure is None:
-            self.run.finish("completed", f"{self.notebook.path.name}: every cell ran")
+        if self._settled:
             return
+        self._settled = True
         try:
-            self._settle(failure, error)
+            if error is None and failure is None:
+                self._finish()
+            else:
+                self._stop(failure, error)
         finally:
             self.run.close("stopped")
 
-    def _settle(self, failure: CellFailure | None, error: BaseException | None) -> NoReturn:
-        from clockwork_nb.jobs.commands import checkpoint, finish, interrupted_steps
+    def _finish(self) -> None:
+        from clockwork_nb.jobs.commands import close_section, interrupted_steps
 
-        state = self.run.state()
+        self.run.writer.append(interrupted_steps(self.run.state()))
+        for section in list(self.run.state().open_sections):  # the notebook went on after it failed
+            self.run.writer.append([close_section(self.run.state(), section.number, "failed")])
+        self.run.finish("completed", f"{self.notebook.path.name}: every cell ran")
+        self._evidence()
+
+    def _evidence(self) -> None:
+        packs = Packs(self.settings, self.out)
+        exported = packs.export(self.job_id)
+        self.result = RunResult(self.job_id, self.output_path, exported, packs.write_report(self.job_id))
+
+    def _stop(self, failure: CellFailure | None, error: BaseException | None) -> NoReturn:
+        from clockwork_nb.jobs.commands import checkpoint, close_section, finish, interrupted_steps
+
+        writer, output = self.run.writer, shown_path(self.output_path)
+        writer.append(interrupted_steps(self.run.state()))
         if error is not None and not isinstance(error, Exception):
-            self.run.writer.append(interrupted_steps(state))
             self.run.status("blocked_error", "interrupted")
             raise error
-        if failure is not None and failure.name in _WAITING and state.open_decisions:
+        state = self.run.state()
+        if failure is not None and failure.waits and state.open_decisions:
             self.run.status("blocked_decision", "approval")
-            raise self._waiting(failure, state)
-        if failure is not None and failure.name == "ApprovalDeniedError":
-            self.run.writer.append(finish(state, "canceled", reason="the plan was refused"))
+            raise self._waiting()
+        if failure is not None and failure.refused:
+            for section in list(state.open_sections):
+                writer.append([close_section(self.run.state(), section.number, "denied")])
+            writer.append(finish(self.run.state(), "canceled", reason="the plan was refused"))
+            self.run.close("canceled")
+            self._evidence()
             raise ApprovalDeniedError(failure.message, hint="Nothing was run by this section.")
-        typed = self._typed(failure) if failure is not None else _wrapped(error)
-        self.run.writer.append(interrupted_steps(state))
-        self.run.writer.append([checkpoint("blocked", typed.message, reason_codes=[typed.code])])
+        if failure is not None:
+            typed = cell_error(failure, self.notebook, job_id=self.job_id, output=output)
+        else:
+            typed = other_error(error, job_id=self.job_id)
+        writer.append([checkpoint("blocked", typed.message, reason_codes=[typed.code])])
         self.run.status("blocked_error", typed.code)
         raise typed from error
 
-    def _waiting(self, failure: CellFailure, state: JobState) -> ApprovalRequiredError:
-        from clockwork_nb.render.gate import runbook_place, waiting_text
-
-        digest = str(state.open_decisions[0].binds["plan"])
-        document = parse_json(self.run.writer.get_blob(digest), what="the recorded plan")
-        magic = self._magic(failure.index)
-        text = waiting_text(
-            job_id=self.job_id,
-            plan_digest=digest,
-            document=document,
-            place=runbook_place(self.notebook.path.name, failure.index + 1, magic),
-        )
-        first, _, rest = text.partition("\n")
-        details = {"job_id": self.job_id, "plan": digest, "cell": failure.index + 1, "notebook": str(self.output_path)}
-        return ApprovalRequiredError(first, hint=rest, details=details)
-
-    def _magic(self, index: int) -> str:
-        source = self.notebook.cells[index]["source"] if index < len(self.notebook.cells) else ""
-        found = re.search(r"%cw_(?:apply|destroy)\b", source)
-        return found.group(0) if found else "%cw_apply"
-
-    def _typed(self, failure: CellFailure) -> ClockworkError:
-        """Return the kernel's error as our own class again, so that the exit status is the right one."""
-        place = f"cell {failure.index + 1} of {self.notebook.path.name}"
-        hint = f"Fix it, then: clockwork job resume {self.job_id}"
-        cls = getattr(errors, failure.name, None)
-        if isinstance(cls, type) and issubclass(cls, ClockworkError):
-            shown = "\n".join(_ANSI.sub("", line) for line in failure.lines[:40])
-            return cls(f"{place}: {failure.message}", hint=f"{shown}\n{hint}".strip(), details={"job_id": self.job_id})
-        if "%%cw" in failure.message or "`%cw" in failure.message:
-            return AdapterFailedError(
-                f"{place} uses a clockwork magic, but the extension is not loaded",
-                hint="Put  %load_ext clockwork_nb  in a cell before it.",
-                details={"job_id": self.job_id},
-            )
-        return AdapterFailedError(
-            f"{place} failed: {failure.name}: {failure.message}", hint=hint, details={"job_id": self.job_id}
-        )
+    def _waiting(self) -> ApprovalRequiredError:
+        state = self.run.state()
+        try:
+            report = shown_path(Packs(self.settings, self.out).write_report(self.job_id))
+        except (ClockworkError, OSError):  # the commands that go on matter more than the page to read first
+            report = ""
+        decision = state.open_decisions[0]
+        document = parse_json(self.run.writer.get_blob(str(decision.binds["plan"])), what="the recorded plan")
+        output = str(self.output_path)
+        return waiting_error(state, decision, document, self.notebook, output=output, report=report)
 
 
-def _wrapped(error: BaseException | None) -> ClockworkError:
-    if isinstance(error, ClockworkError):
-        return error
-    name = type(error).__name__
-    if name == "DeadKernelError":
-        return AdapterFailedError("the kernel died", hint="What was finished is recorded; resume the job.")
-    return AdapterFailedError(f"the notebook could not be run: {name}: {error}")
+def shown_path(path: Path) -> str:
+    """Return *path* as people type it from here."""
+    try:
+        return str(path.relative_to(Path.cwd()))
+    except ValueError:
+        return str(path)
 
 
 def run_notebook(
@@ -285,11 +307,12 @@ def run_notebook(
     settings = settings or load_settings()
     notebook = read_notebook(path)
     parameters = notebook.parameters(given)
-    root = (out or settings.out).expanduser().absolute()
-    run = NotebookRun.create(notebook, parameters, settings=settings, out=root, kernel=kernel, on_cell=on_cell)
+    _check_kernel(kernel)
+    root = (out or settings.out).expanduser()
+    attempt = NotebookRun.create(notebook, parameters, settings=settings, out=root, kernel=kernel, on_cell=on_cell)
     if on_job is not None:
-        on_job(run.job_id)
-    return _attempt(run, parameters, settings, kernel)
+        on_job(attempt.job_id)
+    return _attempt(attempt)
 
 
 def resume_notebook(job_id: str, *, settings: Settings | None = None, on_cell: CellLine | None = None) -> RunResult:
@@ -297,71 +320,88 @@ def resume_notebook(job_id: str, *, settings: Settings | None = None, on_cell: C
 
     Raises:
         PlanStaleError: the notebook is not the recorded one; the hint shows the difference.
-        ApprovalRequiredError: the next decision is missing. InvalidTransitionError: the job is at its end.
+        ApprovalRequiredError: the next decision is missing. ApprovalDeniedError: it was no.
+        InvalidTransitionError: the job is at its end.
     """
     settings = settings or load_settings()
     store = open_store(settings)
-    state = store.read(job_id).state
-    if state.final:
-        raise InvalidTransitionError(
-            f"job {job_id} is {state.status}; there is nothing to resume",
-            hint=f"clockwork jobpack verify {job_id}",
-        )
-    if state.open_decisions:
-        digest = str(state.open_decisions[0].binds["plan"])[:8]
-        raise ApprovalRequiredError(
-            f"job {job_id} still waits for a decision on plan {digest}",
-            hint=f'clockwork approve {job_id} --plan {digest} --reason "…"  &&  clockwork job resume {job_id}',
-            details={"job_id": job_id},
-        )
+    state = store.read(check_job_id(job_id)).state
+    _check_goes_on(state)
     spec = parse_json(state.spec, what="the job's spec")
-    recorded = read_notebook(Path(spec["notebook"]), store.blobs(job_id).get(state.published["notebook/input.ipynb"]))
-    _check_unchanged(recorded)
-    run = JobRun.take(store, job_id)
-    run.status("running")
-    parameters = {p["name"]: json.loads(p["value"]) for p in spec["parameters"]}
-    attempt = NotebookRun(run, recorded, Path(spec["out"]), on_cell=on_cell)
-    return _attempt(attempt, parameters, settings, spec["kernel"])
+    if _INPUT not in state.published:
+        raise InvalidInputError(
+            f"job {job_id} was stopped before it had taken in its notebook",
+            hint=f"Nothing was run. Start anew: clockwork runbook run {spec['notebook']}",
+        )
+    blobs = store.blobs(job_id)
+    recorded = read_notebook(Path(spec["notebook"]), blobs.get(state.published[_INPUT]))
+    if state.open_decisions:
+        decision = state.open_decisions[0]
+        document = parse_json(blobs.get(str(decision.binds["plan"])), what="the recorded plan")
+        raise waiting_error(state, decision, document, recorded, output=spec["output"], report="")
+    check_unchanged(recorded)
+    _check_kernel(spec["kernel"])
+    return _attempt(NotebookRun.take(store, job_id, recorded, settings=settings, on_cell=on_cell))
 
 
-def _check_unchanged(recorded: Notebook) -> None:
+def _check_goes_on(state: JobState) -> None:
+    if not state.final:
+        return
+    refused = next((d for d in state.decisions.values() if d.status == "denied"), None)
+    if refused is not None:
+        why = f': "{refused.reason}"' if refused.reason else ""
+        raise ApprovalDeniedError(
+            f"job {state.job_id} has ended: its plan was refused by {refused.by}{why}",
+            hint="A refused run is not resumed. Change the notebook and run it anew.",
+        )
+    raise InvalidTransitionError(
+        f"job {state.job_id} is {state.status}; there is nothing to resume",
+        hint=f"clockwork jobpack export {state.job_id}",
+    )
+
+
+def check_unchanged(recorded: Notebook) -> None:
     if not recorded.path.exists():
         return
     now = read_notebook(recorded.path)
     if now.digest != recorded.digest:
         raise PlanStaleError(
             f"{recorded.path.name} is not the notebook this job runs",
-            hint=f"{recorded.difference(now)}\nPut it back to go on with this job, or start a new one: clockwork runbook run",
+            hint=f"{recorded.difference(now)}\nPut it back to go on with this job, or start a new one: "
+            f"clockwork runbook run {shown_path(recorded.path)}",
         )
 
 
-def _attempt(run: NotebookRun, parameters: Mapping[str, Any], settings: Settings, kernel: str) -> RunResult:
-    import papermill
+def _check_kernel(name: str) -> None:
+    """Refuse a kernel that is not installed, before anything is written."""
+    from jupyter_client.kernelspec import KernelSpecManager, NoSuchKernel
 
-    from clockwork_nb.fs import make_dirs
+    manager = KernelSpecManager()
+    try:
+        manager.get_kernel_spec(name or DEFAULT_KERNEL)
+    except NoSuchKernel as error:
+        known = ", ".join(sorted(manager.find_kernel_specs())) or "none"
+        raise InvalidInputError(f"there is no kernel {name or DEFAULT_KERNEL!r}", hint=f"Installed: {known}") from error
 
-    logging.getLogger("papermill").setLevel(logging.ERROR)
-    make_dirs(run.output_path.parent)
-    with tempfile.TemporaryDirectory(prefix="clockwork-") as folder:
-        source = Path(folder) / run.notebook.path.name
-        source.write_bytes(run.notebook.data)
+
+def _attempt(attempt: NotebookRun) -> RunResult:
+    import papermill  # noqa: F401 - first: it loads its engines, and ours is one of them
+
+    from clockwork_nb.runbook.engine import execute
+
+    go_on = f"Go on with: clockwork job resume {attempt.job_id}"
+    try:
         try:
-            papermill.execute_notebook(
-                str(source),
-                str(run.output_path),
-                parameters=dict(parameters),
-                engine_name="clockwork",
-                kernel_name=kernel or "python3",
-                progress_bar=False,
-                cwd=str(run.notebook.path.absolute().parent),
-                clockwork_run=run,
-            )
-        except ClockworkError:
+            execute(attempt)
+        except BaseException as error:
+            attempt.settle(None, error)  # what the engine did not get to see
             raise
-        except KeyboardInterrupt as error:
-            raise InterruptedByUserError(
-                "stopped; what was finished is saved", hint=f"Go on with: clockwork job resume {run.job_id}"
-            ) from error
-    packs = Packs(settings, run.out)
-    exported = packs.export(run.job_id)
-    return RunResult(run.job_id, run.output_path, exported, packs.write_report(run.job_id))
+    except KeyboardInterrupt as error:
+        raise InterruptedByUserError("stopped; what was finished is saved", hint=go_on) from error
+    except Exception:
+        raise
+    except BaseException as error:
+        error.add_note(go_on)
+        raise
+    assert attempt.result is not None
+    return attempt.result

@@ -293,13 +293,10 @@ class Jobs:
                 hint=f"clockwork jobpack export {job_id}",
             )
         run = JobRun.take(self.store, job_id)
-        section = None
         try:
             section = self._section(run, rerun)
         except BaseException as error:
-            code = getattr(error, "code", "E_GENERIC_FAILURE")
-            run.status("blocked_error", str(code))
-            run.close("blocked_error")
+            run.break_off(error)
             raise
         if section.is_empty:
             run.status("running")

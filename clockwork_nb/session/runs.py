@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from clockwork_nb import __version__
 from clockwork_nb.canonical import digest
-from clockwork_nb.errors import InvalidTransitionError
+from clockwork_nb.errors import ClockworkError, InterruptedByUserError, InvalidInputError, InvalidTransitionError
 from clockwork_nb.ports import Draft
 
 if TYPE_CHECKING:
@@ -24,11 +25,17 @@ TOOL_VERSION = f"clockwork_nb {__version__}"
 
 
 def open_store(settings: Settings) -> JobStore:
-    """Return the job store that *settings* name; a network file system is left for a local folder, with a notice."""
+    """Return the job store that *settings* name; a network file system is left for a local folder, with a notice.
+
+    Raises:
+        InvalidInputError: there is something else in its place.
+    """
     from clockwork_nb.fs import is_network_fs
     from clockwork_nb.store.files import JobStore
 
     home = settings.home
+    if home.exists() and not home.is_dir():
+        raise InvalidInputError(f"the job store {home} is not a folder", hint="Set CLOCKWORK_HOME to a folder.")
     if not settings.home_chosen and is_network_fs(home if home.exists() else home.parent):
         import logging
         import os
@@ -106,6 +113,22 @@ class JobRun:
         if self.own:
             self.handle().close(outcome)
 
+    def break_off(self, error: BaseException, *, section: int = 0, status: str = "blocked_error") -> None:
+        """Leave an own job where it can be resumed, with *error* as the reason, and give the lease back.
+
+        What cannot be written any more is left out: *error* is the one to see.
+        """
+        if not self.own:
+            return
+        from clockwork_nb.jobs.commands import checkpoint
+
+        code, message = _reason(error)
+        with contextlib.suppress(ClockworkError):
+            self.writer.append([checkpoint("blocked", message, reason_codes=[code], section=section)])
+            self.status(status, code)
+        with contextlib.suppress(ClockworkError):
+            self.close(status)
+
     @classmethod
     def create(
         cls,
@@ -119,12 +142,16 @@ class JobRun:
     ) -> JobRun:
         """Create a job owned by this process, running, with its environment and *blobs* recorded."""
         handle = store.create(name=name, adapter=adapter, lineage=lineage, spec=spec)
-        for blob in blobs:
-            handle.put_blob(blob)
         run = cls(handle, own=True)
-        rules, fingerprint = environment_rules()
-        handle.append([Draft("env.captured", {"rules": rules, "hash": fingerprint})])
-        run.status("running")
+        try:
+            for blob in blobs:
+                handle.put_blob(blob)
+            rules, fingerprint = environment_rules()
+            handle.append([Draft("env.captured", {"rules": rules, "hash": fingerprint})])
+            run.status("running")
+        except BaseException as error:
+            run.break_off(error)
+            raise
         return run
 
     @classmethod
@@ -151,6 +178,15 @@ class JobRun:
         from clockwork_nb.store.remote import RemoteJob
 
         return cls(RemoteJob(Path(settings.job_socket)), own=False)
+
+
+def _reason(error: BaseException) -> tuple[str, str]:
+    """Return the code and the sentence that say why a run ended."""
+    if isinstance(error, ClockworkError):
+        return error.code, error.message
+    if isinstance(error, Exception):
+        return ClockworkError.code, f"{type(error).__name__}: {error}"
+    return InterruptedByUserError.code, "the run was stopped"
 
 
 POLICY_DIGEST = digest({})

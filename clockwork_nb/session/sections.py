@@ -58,7 +58,15 @@ class SectionOutcome:
         """Return the closing lines for people."""
         from clockwork_nb.render.progress import outcome_text
 
-        return outcome_text(self.to_document(), color=color)
+        return outcome_text(self.to_document(), color=color, next_lines=self._next())
+
+    def _next(self) -> list[str] | None:
+        """Return how to go on with a run that was stopped; None where the usual words do."""
+        if self.status != "canceled" or not self.job_id or self.error is None:
+            return None
+        if self.error.details.get("stopped") == "cancel":
+            return []  # the job was ended, not only this run of it
+        return [f"clockwork job resume {self.job_id}"]
 
     def html(self) -> str:
         """Return the frozen result for a notebook, escaped."""
@@ -235,16 +243,22 @@ class Section:
         first, _, rest = text.partition("\n")
         return first, f"{self.notice}\n{rest}" if self.notice else rest
 
+    def leave(self) -> None:
+        """Leave an own job waiting for its decision."""
+        if self._run is not None:
+            if self._state().status != "blocked_decision":
+                self._run.status("running")  # what stopped it before is over
+            self._run.status("blocked_decision", "approval")
+            self._run.close("blocked_decision")
+
     def suspend(self) -> NoReturn:
         """Leave the job waiting for its decision and raise the error that says how to go on.
 
         Raises:
             ApprovalRequiredError: always.
         """
-        assert self._run is not None
         first, rest = self.waiting_lines()
-        self._run.status("blocked_decision", "approval")
-        self._run.close("blocked_decision")
+        self.leave()
         raise ApprovalRequiredError(
             first,
             hint=rest,
@@ -338,8 +352,10 @@ class Section:
                 self._session, self, self._run,
                 on_event=on_event, stop=stop, parallelism=parallelism, timeout_per_step=timeout_per_step,
             )  # fmt: skip
-        except ClockworkError as error:
+        except BaseException as error:
             self._block(error)
+            if self._run.own and isinstance(error, ClockworkError) and (error.retryable or error.exit_code == 10):
+                error.hint += f"\nTo go on then:  clockwork job resume {self.job_id}"
             raise
         result = ran.result
         outcome = SectionOutcome(
@@ -365,26 +381,17 @@ class Section:
         status = "canceled" if isinstance(result.error, InterruptedByUserError) else "failed"
         return replace(outcome, status=status, outputs=())
 
-    def _block(self, error: ClockworkError) -> None:
-        """Leave an own job where it can be resumed, saying why."""
+    def _block(self, error: BaseException) -> None:
+        """Leave an own job where it can be resumed, saying why; end it when that is what was asked for."""
         assert self._run is not None
-        if not self._run.own or error.code in {"E_LEASE_LOST", "E_STORE_IO", "E_STORE_FULL"}:
-            return
-        if isinstance(error, ApprovalRequiredError):
-            self._run.status("blocked_decision", error.code)
-            self._run.close("blocked_decision")
+        if not self._run.own:
             return
         stop = self._run.writer.stop_requested()
         if stop == "cancel":
             self._close("canceled")
             self._run.finish("canceled", "canceled")
             return
-        from clockwork_nb.jobs.commands import checkpoint
-
-        blocked = checkpoint("blocked", error.message, reason_codes=[error.code], section=self.number)
-        self._run.writer.append([blocked])
-        self._run.status("paused" if stop == "pause" else "blocked_error", error.code)
-        self._run.close("blocked_error")
+        self._run.break_off(error, section=self.number, status="paused" if stop == "pause" else "blocked_error")
 
     def _check_decision(self) -> None:
         from clockwork_nb.jobs.approval import check_granted

@@ -146,7 +146,9 @@ class Session:
 
     def _frozen_now(self) -> str:
         if not self._now:
-            self._now = rfc3339(self.clock.now())
+            run = self._engine_run()
+            # A run that is resumed later must ask for the plan that was approved, so its time is that of the job.
+            self._now = run.state().created_at if run is not None else rfc3339(self.clock.now())
         return self._now
 
     def _ports(self, prior: PriorState | None = None) -> FreePorts:
@@ -297,11 +299,15 @@ class Session:
         if planned.is_empty:
             return self._empty(verb, options, planned, run, cell, call)
         built = self.build(planned, keep_edits=keep_edits, force=force)
+        inputs = self.inputs_digest(options, verb)
         if run is None:
             run = self._own_run(verb, options, planned)
-        number = len(run.state().sections) + 1
-        inputs = self.inputs_digest(options, verb)
-        return self.open_section(run, number, verb, planned, built, cell=cell, call=call, inputs=inputs)
+        try:
+            number = len(run.state().sections) + 1
+            return self.open_section(run, number, verb, planned, built, cell=cell, call=call, inputs=inputs)
+        except BaseException as error:
+            run.break_off(error)
+            raise
 
     def inputs_digest(self, options: PlanOptions, verb: str) -> str:
         """Return the digest of what this verb's answer depends on, besides the machine."""

@@ -162,6 +162,21 @@ def test_broken_public_key_lines_are_refused(line: str) -> None:
         parse_public_key(line)
 
 
+def test_a_key_of_another_type_or_length_is_named_as_what_it_is() -> None:
+    with pytest.raises(InvalidInputError, match="'ssh-rsa' cannot sign"):
+        parse_public_key("ssh-rsa AAAAB3NzaC1yc2EAAAADAQABAAAAgQ==")
+    with pytest.raises(InvalidInputError, match="32 bytes"):
+        PublicKey(KEY.public.raw + b"x")
+
+
+def test_a_public_key_file_has_one_key() -> None:
+    line = KEY.public.line("me").encode()
+    assert read_public_key(b"\n" + line + b"\n\n") == KEY.public
+    for data in (b"", line + b"\n" + line, b"\xff\xfe"):
+        with pytest.raises(InvalidInputError):
+            read_public_key(data)
+
+
 # --- trust ------------------------------------------------------------------------------------------------------
 
 

@@ -604,6 +604,10 @@ def signatures() -> Iterator[Case]:
     yield case("newline", files[STATEMENT] + b"\n")
     yield case("spaced", files[STATEMENT].replace(b",", b", "))
     yield case("malleable", signed_with(large))
+    alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
+    last = one["sig"][-3]  # of its six bits the lowest four say nothing
+    spare = one["sig"][:-3] + alphabet[alphabet.index(last) ^ 1] + "=="
+    yield case("spare-bits", enveloped(signatures=[{**one, "sig": spare}]))
     yield case("zero-signature", signed_with(bytes(64)))
     yield case("short-signature", signed_with(raw[:63]))
     yield case("large-envelope", sealed(b"x" * 6_400_000))

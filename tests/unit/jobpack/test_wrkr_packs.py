@@ -109,6 +109,8 @@ def replaced(name: str, old: bytes, new: bytes) -> Callable[[Files], Files]:
         (replaced("approvals.jsonl", b"cp_3", b"cp_9"), "E_EVIDENCE_INCONSISTENT"),
         (replaced("checkpoints.jsonl", b'"decision-needed"', b'"whatever"'), "E_EVIDENCE_INCONSISTENT"),
         (lambda files: {**files, "events.jsonl": files["events.jsonl"][:-1]}, "E_EVIDENCE_INCONSISTENT"),
+        (replaced("events.jsonl", b'"event_id":', b'"event_id": '), "E_EVIDENCE_INCONSISTENT"),
+        (lambda files: {**files, "job.json": files["job.json"] + b"\n"}, "E_EVIDENCE_INCONSISTENT"),
     ],
 )
 def test_what_wrkr_itself_lets_pass_is_refused(change: Callable[[Files], Files], expected: str) -> None:

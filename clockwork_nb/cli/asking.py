@@ -1,0 +1,17 @@
+"""Ask the person at the terminal."""
+
+from __future__ import annotations
+
+import sys
+
+__all__ = ["ask"]
+
+
+def ask(question: str) -> str:
+    """Return what the person typed after *question*, without the blanks around it; empty at end of input."""
+    sys.stderr.write(question)
+    sys.stderr.flush()
+    answer = sys.stdin.readline()
+    if not answer.endswith("\n"):
+        sys.stderr.write("\n")  # end of input leaves the cursor behind the question
+    return answer.strip()
