@@ -10,10 +10,11 @@ from clockwork_nb.assembly.claims import Claims, claims_of
 from clockwork_nb.assembly.diff import diff_config, with_known_secrets
 from clockwork_nb.assembly.plan import AttributeChange, Drift, ResourceChange
 from clockwork_nb.assembly.prior import PriorResource
+from clockwork_nb.canonical import digest
 from clockwork_nb.intake.desired import ResourceInstance
 from clockwork_nb.intake.values import Unknown, contains_unknown
 from clockwork_nb.ports import ActionSpec, ChangeKind, Observation, ResourceType
-from clockwork_nb.secrets import Sensitive
+from clockwork_nb.secrets import Sensitive, seal
 
 __all__ = ["Decision", "decide_check", "decide_unwanted", "decide_wanted", "effective"]
 
@@ -33,9 +34,19 @@ class Decision:
     drift: Drift | None = None
 
 
-def effective(instance: ResourceInstance, prior: PriorResource | None) -> ResourceInstance:
-    """Return *instance* with the config that will be recorded: ignored attributes keep their recorded value."""
+def effective(instance: ResourceInstance, prior: PriorResource | None, key: bytes) -> ResourceInstance:
+    """Return *instance* with the config that will be recorded: ignored attributes keep their recorded value, and so do
+    those that would differ only because this run happens at another time (``timestamp()``)."""
     config = instance.config
+    times = _volatile(instance, key)
+    if prior is not None and times:
+        before = prior.identity.get("volatile", {})
+        kept = {
+            name: prior.config[name]
+            for name, fixed in times.items()
+            if before.get(name) == fixed and name in prior.config and not _holds_digest(prior.config[name])
+        }
+        config = {**config, **kept}
     if prior is not None and instance.ignore_changes:
         # A sensitive value is recorded as a digest only; then the wanted one is used when something else changes.
         kept = {
@@ -46,7 +57,8 @@ def effective(instance: ResourceInstance, prior: PriorResource | None) -> Resour
         config = {**config, **kept}
     if contains_unknown(dict(config)):
         config = _without_sealed_unknowns(config)
-    return instance if config is instance.config else replace(instance, config=config)
+    unchanged = config is instance.config and not instance.volatile
+    return instance if unchanged else replace(instance, config=config, volatile=times)
 
 
 def decide_wanted(
@@ -190,7 +202,17 @@ def _change(
         after=config,
         reason=reason,
         risk=risk,
+        volatile=dict(instance.volatile),
     )
+
+
+def _volatile(instance: ResourceInstance, key: bytes) -> dict[str, str]:
+    """Return attribute → digest of the value it has at a fixed time, for each that depends on the time of the run."""
+    return {
+        name: digest(seal(value, key))
+        for name, value in sorted(instance.volatile.items())
+        if not contains_unknown(value)
+    }
 
 
 def _without_sealed_unknowns(config: Mapping[str, Any]) -> dict[str, Any]:

@@ -43,6 +43,8 @@ class ResourceChange:
     after: Mapping[str, Any] | None = None
     reason: str = ""
     risk: tuple[str, ...] = ()
+    volatile: Mapping[str, str] = field(default_factory=dict)
+    """Attribute → digest of its value at a fixed time, for those that depend on the time of the run."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,6 +154,7 @@ class Plan:
                     "after": c.after,
                     "reason": c.reason,
                     "risk": list(c.risk),
+                    **({"volatile": dict(c.volatile)} if c.volatile else {}),
                 }
                 for c in self.changes
             ],

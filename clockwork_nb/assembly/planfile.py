@@ -54,7 +54,7 @@ def decode_plan(data: bytes) -> SavedPlan:
         raise _bad("schema", f'"{_SCHEMA}"')
     _check(doc, _PLAN, "")
     for i, change in enumerate(doc["changes"]):
-        _check(change, _CHANGE, f"changes[{i}].")
+        _check(change, _CHANGE, f"changes[{i}].", optional=("volatile",))
         for k, attribute in enumerate(change["attributes"]):
             _check(attribute, _ATTRIBUTE, f"changes[{i}].attributes[{k}].", optional=("forces_replacement",))
     _check(doc["actions"], _ACTIONS, "actions.")
@@ -227,6 +227,7 @@ _CHANGE: Mapping[str, _Rule] = {
     "after": _MAYBE_OBJECT,
     "reason": _TEXT,
     "risk": _TEXTS,
+    "volatile": _MAYBE_OBJECT,
 }
 _ATTRIBUTE: Mapping[str, _Rule] = {"path": _TEXT, "before": _ANY, "after": _ANY, "forces_replacement": _FLAG}
 _ACTIONS: Mapping[str, _Rule] = {"version": (lambda v: v == "1", '"1"'), "steps": _LIST}

@@ -57,7 +57,9 @@ def make_plan(
     wanted = Graph({a: r.dependencies for a, r in desired.resources.items()})
     recorded = Graph({a: r.dependencies for a, r in prior.resources.items()})
     chosen, names = select(targets, wanted, recorded, types, destroy=destroy)
-    resources = {a: effective(r, prior.resources.get(a)) for a, r in desired.resources.items() if not destroy}
+    resources = {
+        a: effective(r, prior.resources.get(a), secret_key) for a, r in desired.resources.items() if not destroy
+    }
     claims = Claims(resources.values(), types)
 
     decisions: dict[str, Decision] = {}

@@ -6,6 +6,7 @@ import importlib
 import os
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from clockwork_nb import __version__
@@ -56,7 +57,7 @@ def _open_streams() -> None:
         except OSError:
             os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)  # the lowest free number, which is this one
         if getattr(sys, name) is None:
-            setattr(sys, name, open(number, mode, encoding="utf-8", closefd=False))
+            setattr(sys, name, os.fdopen(number, mode, encoding="utf-8", closefd=False))
     for stream in (sys.stdout, sys.stderr):
         stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr] # real files, not what tests put there
 
@@ -94,7 +95,7 @@ def _run(argv: Sequence[str], out: Output) -> int:
 def _foreign(error: OSError) -> ClockworkError:
     """Return our error for one of the operating system that no room of the house foresaw."""
     try:
-        os.getcwd()
+        Path.cwd()
     except FileNotFoundError:
         return InvalidInputError("the current folder is not there any more", hint="Go to one that is: cd …")
     where = f"{error.filename}: " if error.filename else ""

@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from clockwork_nb.cli.waiting import working
 from clockwork_nb.session.packs import Packs
 
 if TYPE_CHECKING:
@@ -20,7 +21,8 @@ def _packs(args: argparse.Namespace) -> Packs:
 
 def jobpack_export(args: argparse.Namespace, out: Output) -> int:
     """Write a job's evidence as one zip."""
-    exported = _packs(args).export(args.job, signed=not args.unsigned)
+    with working(out, "exporting"):
+        exported = _packs(args).export(args.job, signed=not args.unsigned)
     out.document(exported.to_document())
     state = "" if exported.final else "   the job is not finished; this is its log so far"
     out.text(f"{exported.path}{state}")
@@ -32,10 +34,11 @@ def jobpack_verify(args: argparse.Namespace, out: Output) -> int:
     """Check a pack offline; 0 when it is what it says, 2 when not."""
     from clockwork_nb.render.verification import report_text
 
-    report = _packs(args).verify(
-        args.target, require=args.require, key=Path(args.key) if args.key else None,
-        job=args.expect_job, manifest=args.manifest,
-    )  # fmt: skip
+    with working(out, "verifying"):
+        report = _packs(args).verify(
+            args.target, require=args.require, key=Path(args.key) if args.key else None,
+            job=args.expect_job, manifest=args.manifest,
+        )  # fmt: skip
     document = report.to_document()
     out.document(document)
     out.text(report_text(document))

@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import argparse
-import contextlib
 import json
-import sys
+import shlex
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from clockwork_nb.arguments import plan_options
 from clockwork_nb.cli.progress import run_section
+from clockwork_nb.cli.waiting import working
 from clockwork_nb.errors import ConfigurationError, InvalidInputError
 from clockwork_nb.session import Session
 
 if TYPE_CHECKING:
     from clockwork_nb.cli.output import Output
+    from clockwork_nb.session import PlanOptions
     from clockwork_nb.session.planning import Planned
 
 __all__ = ["apply", "build", "destroy", "graph", "output", "plan", "show", "validate", "verify"]
@@ -33,19 +35,41 @@ def _document(planned: Planned) -> dict[str, Any]:
 def plan(args: argparse.Namespace, out: Output) -> int:
     """Show what would change; 0, or 2 with ``--detailed-exitcode`` when there is something."""
     session = _session(args)
-    planned = session.plan(plan_options(args, destroy=args.destroy))
-    where = "" if args.root == "." else f" -C {args.root}"
-    verb = "destroy" if args.destroy else "apply"
-    text = planned.text(color=out.color)
-    out.text(text)
+    if args.out and (Path(args.out).is_dir() or not Path(args.out).absolute().parent.is_dir()):
+        raise InvalidInputError(f"the plan cannot be saved as {args.out}", hint="Name a file in a folder that exists.")
+    with working(out, "planning"):
+        planned = session.plan(_options(args, destroy=args.destroy))
+    out.text(planned.text(color=out.color))
     if args.out:
         _save(planned, Path(args.out), session)
-        out.text(f"Saved     {args.out}    apply exactly this:  clockwork apply{where} {args.out}")
+        out.text(f"Saved     {args.out}    apply exactly this:  clockwork apply{_place(args)} {shlex.quote(args.out)}")
     elif not planned.is_empty:
-        out.text(f"Next      clockwork {verb}{where}      or, to apply exactly this:")
-        out.text(f"          clockwork plan{where} --out plan.json  &&  clockwork apply{where} plan.json")
+        out.text(_next_lines(args))
     out.document(_document(planned))
     return 2 if args.detailed_exitcode and planned.has_changes else 0
+
+
+def _place(args: argparse.Namespace) -> str:
+    """Return the flags that name the workspace, as they must be typed again."""
+    root = "" if args.root == "." else f" -C {shlex.quote(args.root)}"
+    return root + (f" --workspace {args.workspace}" if args.workspace else "")
+
+
+def _next_lines(args: argparse.Namespace) -> str:
+    words = [*(f"--var={k}={v}" for k, v in args.var), *(f"--var-file={f}" for f in args.var_file)]
+    words += [*(f"--target={t}" for t in args.target), *(["--prune"] if args.prune else [])]
+    flags = _place(args) + "".join(f" {shlex.quote(word)}" for word in words)
+    verb, destroy = ("destroy", " --destroy") if args.destroy else ("apply", "")
+    return (
+        f"Next      clockwork {verb}{flags}      or, to apply exactly this:\n"
+        f"          clockwork plan{destroy}{flags} --out plan.json  &&  clockwork apply{_place(args)} plan.json"
+    )
+
+
+def _options(args: argparse.Namespace, *, destroy: bool = False) -> PlanOptions:
+    """Return the plan options; a variable file is where the shell stands, not where ``-C`` points."""
+    options = plan_options(args, destroy=destroy)
+    return replace(options, var_files=tuple(str(Path(name).absolute()) for name in options.var_files))
 
 
 def _save(planned: Planned, path: Path, session: Session) -> None:
@@ -60,13 +84,14 @@ def _save(planned: Planned, path: Path, session: Session) -> None:
 def build(args: argparse.Namespace, out: Output) -> int:
     """Write the scripts, run nothing."""
     session = _session(args)
-    planned = session.plan(plan_options(args))
-    if planned.is_empty:
+    with working(out, "building"):
+        planned = session.plan(_options(args))
+        built = None if planned.is_empty else session.build(planned, keep_edits=args.keep_edits, force=args.force)
+    if built is None:
         out.text(planned.text(color=out.color))
-        out.document({"artifacts": [], "steps": []})
+        out.document({"scripts": [], "steps": []})
         return 0
-    built = session.build(planned, keep_edits=args.keep_edits, force=args.force)
-    out.text(built.text())
+    out.text(built.text(color=out.color))
     out.document(built.to_document())
     return 0
 
@@ -84,14 +109,12 @@ def destroy(args: argparse.Namespace, out: Output) -> int:
 def _section(args: argparse.Namespace, out: Output, verb: str) -> int:
     session = _session(args)
     plan_file = Path(args.plan_file) if getattr(args, "plan_file", None) else None
-    section = session.begin(
-        verb,
-        plan_options(args, destroy=verb == "destroy"),
-        keep_edits=args.keep_edits,
-        force=args.force,
-        plan_file=plan_file,
-    )
-    session.place = f"clockwork {verb}"
+    session.place = f"clockwork {verb} stopped"
+    with working(out, "planning"):
+        section = session.begin(
+            verb, _options(args, destroy=verb == "destroy"),
+            keep_edits=args.keep_edits, force=args.force, plan_file=plan_file,
+        )  # fmt: skip
     return run_section(
         section, out, settings=session.settings, auto_approve=args.auto_approve,
         parallelism=args.parallelism, timeout_per_step=args.timeout_per_step,
@@ -101,7 +124,8 @@ def _section(args: argparse.Namespace, out: Output, verb: str) -> int:
 def verify(args: argparse.Namespace, out: Output) -> int:
     """Run the checks alone; 5 when one does not hold."""
     session = _session(args)
-    section = session.begin("verify", plan_options(args))
+    with working(out, "planning"):
+        section = session.begin("verify", _options(args))
     return run_section(
         section, out, settings=session.settings, auto_approve=False,
         parallelism=args.parallelism, timeout_per_step=args.timeout_per_step,
@@ -113,7 +137,8 @@ def validate(args: argparse.Namespace, out: Output) -> int:
     from clockwork_nb.diagnostics import Severity
     from clockwork_nb.render.diagnostics import render_text
 
-    found = _session(args).validate()
+    with working(out, "reading"):
+        found = _session(args).validate()
     errors = [d for d in found if d.severity is Severity.ERROR]
     out.document({"valid": not errors, "diagnostics": [d.to_dict() for d in found]})
     if errors:
@@ -153,7 +178,8 @@ def graph(args: argparse.Namespace, out: Output) -> int:
     """Print the plan's graph."""
     from clockwork_nb.render.graph import graph_text, plan_dot, plan_svg
 
-    planned = _session(args).plan(plan_options(args))
+    with working(out, "planning"):
+        planned = _session(args).plan(_options(args))
     drawing = {"text": graph_text, "dot": plan_dot, "svg": plan_svg}[args.format](planned.document)
     out.text(drawing)
     out.document({"format": args.format, "graph": drawing})

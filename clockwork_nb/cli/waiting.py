@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 __all__ = ["StepLines", "working"]
 
 _SILENT_S = 0.4
+_STEP_SILENT_S = 0.5
 _LOOK_S = 0.25
 
 
@@ -68,7 +69,7 @@ class StepLines:
         self._printer: ProgressPrinter | None = None
         self._lock = threading.Lock()
         self._over = threading.Event()
-        self._news = False
+        self._news_at = 0.0
         self._thread = threading.Thread(target=self._look, name="step-lines", daemon=True)
 
     def begin(self, section: Section, events: Sequence[EventView]) -> Callable[[EventView], None]:
@@ -85,7 +86,7 @@ class StepLines:
 
     def _feed(self, event: EventView) -> None:
         with self._lock:
-            self._news = True
+            self._news_at = time.monotonic()
             if self._printer is not None:
                 self._printer.feed(event)
 
@@ -93,8 +94,10 @@ class StepLines:
         clock = SystemClock()
         while not self._over.wait(_LOOK_S):
             with self._lock:
-                if self._news and self._printer is not None:
-                    self._news = not self._printer.tick(rfc3339(clock.now()))
+                # Once after each event: until the next one there is nothing new to say.
+                if self._news_at and time.monotonic() - self._news_at >= _STEP_SILENT_S and self._printer is not None:
+                    self._news_at = 0.0
+                    self._printer.tick(rfc3339(clock.now()))
 
     def __enter__(self) -> Self:
         """Return itself."""

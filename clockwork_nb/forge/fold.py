@@ -107,6 +107,8 @@ class StateImage:
 
 def step_entry(change: Mapping[str, Any], status: str, identity: Mapping[str, Any]) -> dict[str, Any]:
     """Return the state entry of the resource that *change* (of a plan's document) makes."""
+    if change.get("volatile"):  # so that the next plan can tell "another time" from "another value"
+        identity = {**identity, "volatile": change["volatile"]}
     return {
         "address": change["address"],
         "type": change["type"],
