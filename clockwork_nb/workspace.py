@@ -8,13 +8,15 @@
 from __future__ import annotations
 
 import re
+import stat
 from dataclasses import dataclass
 from pathlib import Path
 
 from clockwork_nb.errors import InvalidInputError
 
-__all__ = ["Workspace", "folder_sources", "folder_workspace", "notebook_workspace", "variable_files"]
+__all__ = ["Workspace", "folder_sources", "folder_workspace", "notebook_workspace", "read_input", "variable_files"]
 
+_MAX_INPUT = 256 * 1024 * 1024
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}\Z")
 
 
@@ -85,20 +87,32 @@ def folder_sources(folder: Path) -> list[tuple[str, bytes]]:
     Raises:
         InvalidInputError: there is none, or one cannot be read.
     """
-    files = [folder] if folder.is_file() else sorted(p for p in folder.glob("*.cw") if p.is_file())
+    files = [folder] if folder.is_file() else sorted(folder.glob("*.cw"))
     if not files:
         raise InvalidInputError(
             f"no .cw file in {folder}", hint="Write one (see clockwork demo), or name another folder: -C DIR"
         )
-    out = []
-    for path in files:
-        try:
-            out.append((path.name, path.read_bytes()))
-        except OSError as error:
-            raise InvalidInputError(f"cannot read {path}: {error.strerror}") from error
-    return out
+    return [(path.name, read_input(path)) for path in files]
+
+
+def read_input(path: Path, *, most: int = _MAX_INPUT) -> bytes:
+    """Return the content of a file that a person named or wrote; at most *most* bytes.
+
+    Raises:
+        InvalidInputError: it cannot be read, is no file, or is longer. A ``.cw`` file that cannot be read is never
+            passed over: that would look as if everything in it were to be removed.
+    """
+    try:
+        found = path.stat()
+        if not stat.S_ISREG(found.st_mode):
+            raise InvalidInputError(f"{path} is not a file", hint="Name a file, or put one in its place.")
+        if found.st_size > most:
+            raise InvalidInputError(f"{path} has {found.st_size:,} bytes; at most {most:,} are read")
+        return path.read_bytes()
+    except OSError as error:
+        raise InvalidInputError(f"cannot read {path}: {error.strerror}") from error
 
 
 def variable_files(folder: Path) -> list[Path]:
     """Return the folder's ``*.cwvars``, sorted by name."""
-    return sorted(p for p in folder.glob("*.cwvars") if p.is_file()) if folder.is_dir() else []
+    return sorted(folder.glob("*.cwvars")) if folder.is_dir() else []

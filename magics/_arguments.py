@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import difflib
 import shlex
 from collections.abc import Callable
 from functools import cache
@@ -164,15 +163,4 @@ def parse(magic: str, line: str) -> Any:
         words = shlex.split(line)
     except ValueError as error:
         raise InvalidInputError(f"{parser.prog}: {str(error).lower()}", hint="Close the quote.") from error
-    found, left = parser.parse_known_args(words)
-    if left:
-        parser.error(_unknown(magic, left[0]))
-    return found
-
-
-def _unknown(magic: str, word: str) -> str:
-    if not word.startswith("-"):
-        return f"does not take {word!r}"
-    option = word.split("=", maxsplit=1)[0]
-    near = difflib.get_close_matches(option, option_names(magic), n=1)
-    return f"no option {option}" + (f", did you mean {near[0]}?" if near else "")
+    return parser.parse_args(words)

@@ -179,6 +179,9 @@ class ClockworkMagics(Magics):
         planned = session.plan(self.notebook.options(arguments))
         if planned.is_empty:
             return note("bundle", "Nothing to do, so there is nothing to build.", {"steps": []})
+        if planned.recorded:
+            said = f"The scripts of plan {planned.digest[:8]} were built, and have run since. %cw_pack keeps them."
+            return note("bundle", f"(from this run's journal)\n{said}", {"plan": planned.digest, "recorded": True})
         built = session.build(planned, keep_edits=arguments.keep_edits, force=arguments.force)
         return Result("bundle", built.text(), built.html(), plain(built.bundle.to_document()), built)
 

@@ -156,13 +156,10 @@ def show(args: argparse.Namespace, out: Output) -> int:
     """Show the state, or a saved plan."""
     if args.file:
         from clockwork_nb.assembly.planfile import decode_plan
-        from clockwork_nb.fs import read_bytes
         from clockwork_nb.render.plan import plan_text
+        from clockwork_nb.workspace import read_input
 
-        try:
-            saved = decode_plan(read_bytes(Path(args.file)))
-        except OSError as error:
-            raise InvalidInputError(f"cannot read {args.file}: {error.strerror}") from error
+        saved = decode_plan(read_input(Path(args.file)))
         out.text(plan_text(saved.document, saved.digest, color=out.color))
         out.document({**saved.document, "plan_digest": saved.digest})
         return 0

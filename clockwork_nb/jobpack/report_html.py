@@ -83,7 +83,8 @@ def build_report(history: History) -> bytes:
         f"<title>{_text(history.name)} · {_text(history.job_id)}</title><style>{_STYLE}</style></head><body>",
         _outcome(history),
         _decisions(history),
-        *(_section(history.sections[number]) for number in sorted(history.sections)),
+        *(_section(s) for _, s in sorted(history.sections.items()) if s.verb != "plan"),
+        _looks(history),
         _cells(history),
         _evidence(history),
         "</body></html>\n",
@@ -141,6 +142,18 @@ def _decision_row(approval: Approval) -> str:
     else:
         by = f'{_text(approval.by)} <span class="mute">({_text(approval.via)})</span>'
     return _row(plan, _marked(approval.decision, kind), by, _text(approval.reason), _when(approval.at))
+
+
+def _looks(history: History) -> str:
+    """Return one line a plan that was only shown; many cells may have shown the same one."""
+    cells: dict[str, list[str]] = {}
+    for _, section in sorted(history.sections.items()):
+        if section.verb == "plan":
+            cells.setdefault(section.plan, []).append(section.cell)
+    if not cells:
+        return ""
+    rows = [_row(_code(plan[:8]), _text(", ".join(dict.fromkeys(names)))) for plan, names in cells.items()]
+    return "<h2>Plans that were only shown</h2>" + _table(("plan", "in cells"), rows)
 
 
 def _section(section: SectionHistory) -> str:

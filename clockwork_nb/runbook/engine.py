@@ -313,7 +313,7 @@ def execute(attempt: NotebookRun) -> None:
     nb = _node(attempt.notebook.data)
     if attempt.parameters:
         nb = parameterize_notebook(nb, attempt.parameters, kernel_name=kernel, language="python")
-    nb = prepare_notebook_metadata(nb, str(attempt.notebook.path), str(attempt.output_path))
+    nb = prepare_notebook_metadata(nb, str(attempt.notebook.path.absolute()), str(attempt.output_path))
     ClockworkEngine.execute_notebook(
         remove_error_markers(nb),
         kernel,

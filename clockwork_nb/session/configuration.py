@@ -13,7 +13,7 @@ from clockwork_nb.errors import ConfigurationError, InvalidInputError
 from clockwork_nb.intake.variables import VariableInput, read_variable_file
 from clockwork_nb.secrets import Sensitive
 from clockwork_nb.session.options import PlanOptions
-from clockwork_nb.workspace import Workspace, folder_sources, variable_files
+from clockwork_nb.workspace import Workspace, folder_sources, read_input, variable_files
 
 if TYPE_CHECKING:
     from clockwork_nb.intake.configuration import Configuration
@@ -191,7 +191,7 @@ class ConfigurationSources:
             folders.insert(0, self.workspace.root)
         files = [path for folder in folders for path in variable_files(folder)]
         for path in files:
-            given += read_variable_file(_read_file(path), name=path.name)
+            given += read_variable_file(read_input(path), name=path.name)
         known = set(self._read()[0].variables)
         given += [
             VariableInput(name=n, value=v, source=f"CW_VAR_{n}", raw=True)
@@ -199,8 +199,8 @@ class ConfigurationSources:
             if n in known
         ]
         for name in options.var_files:
-            path = Path(name) if Path(name).is_absolute() else self.workspace.root / name
-            given += read_variable_file(_read_file(path), name=name)
+            path = self.workspace.root / name  # an absolute name stays what it is
+            given += read_variable_file(read_input(path), name=path.name)
         given += [VariableInput(name=n, value=v, source="--var", raw=True) for n, v in options.variables]
         for name, (value, source) in self._set.items():
             given.append(VariableInput(name=name, value=value, source=source, raw=isinstance(value, str)))
@@ -266,18 +266,11 @@ class ConfigurationSources:
         path = (self.workspace.root / name).resolve()
         if not path.is_relative_to(self.workspace.root):
             raise InvalidInputError(f"{name} is outside the project")
-        return _read_file(path)
+        return read_input(path)
 
 
 def _hidden(item: VariableInput, secret: frozenset[str]) -> Any:
     return Sensitive(item.value) if item.name in secret else item.value
-
-
-def _read_file(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise InvalidInputError(f"cannot read {path.name}: {error.strerror}") from error
 
 
 def _counted(errors: list[Diagnostic]) -> str:

@@ -40,22 +40,31 @@ def _document(run: JobRun, section: SectionState) -> Mapping[str, Any]:
     return document
 
 
-def _has_run(section: SectionState) -> bool:
-    return bool(section.approval or section.steps or section.done)
+def _ran_since(run: JobRun, plan: SectionState) -> bool:
+    """Return whether a step was started after *plan* was recorded.
+
+    Told by the order of events, not by the sections' numbers: an apply that waited was opened in an earlier attempt
+    than the plan that was shown last before it ran.
+    """
+    recorded = False
+    for event in run.writer.events():
+        if event.type == "section.opened" and event.payload["section"] == plan.number:
+            recorded = True
+        elif recorded and event.type == "step.started":
+            return True
+    return False
 
 
 def plan_in_journal(session: Session, run: JobRun, options: PlanOptions, cell: str, call: int) -> Planned:
-    """Return the recorded plan of this call while a later section of the run is finished, else a new plan, recorded.
+    """Return the recorded plan of this call when the run has changed something since, else a new plan, recorded.
 
-    A plan whose own apply has not happened yet is made afresh: nothing depends on it, and what is true now helps more.
+    A plan after which nothing was run yet is made afresh: nothing depends on it, and what is true now helps more.
     """
     inputs = session.inputs_digest(options, "plan")
     known = _find(run, "plan", cell, call)
-    if known is not None and known.inputs == inputs:
-        later = any(s.number > known.number and s.verb != "plan" and _has_run(s) for s in run.state().sections.values())
-        if later:
-            document = _document(run, known)
-            return Planned(document, digest(dict(document)), recorded=True)
+    if known is not None and known.inputs == inputs and _ran_since(run, known):
+        document = _document(run, known)
+        return Planned(document, digest(dict(document)), recorded=True)
     planned = session.make_plan(options)
     number = len(run.state().sections) + 1
     blob = run.writer.put_blob(canonical_json(dict(planned.document)))

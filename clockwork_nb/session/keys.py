@@ -6,8 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from clockwork_nb.errors import InvalidInputError, SignatureUntrustedError
-from clockwork_nb.fs import read_bytes
+from clockwork_nb.session.packs import MAX_PACK_BYTES
 from clockwork_nb.settings import Settings, load_settings
+from clockwork_nb.workspace import read_input
 
 __all__ = ["list_keys", "trust_from_pack"]
 
@@ -31,10 +32,7 @@ def trust_from_pack(
     from clockwork_nb.jobpack.verify import signer_of
     from clockwork_nb.signing import TrustStore
 
-    try:
-        key = signer_of(read_bytes(path))
-    except OSError as error:
-        raise InvalidInputError(f"cannot read {path}: {error.strerror}") from error
+    key = signer_of(read_input(path, most=MAX_PACK_BYTES))
     if key is None:
         raise InvalidInputError(f"{path.name} carries no key", hint="It is not signed, or not a jobpack.")
     if not _same(fingerprint, key.fingerprint):

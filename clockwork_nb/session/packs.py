@@ -2,24 +2,27 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from clockwork_nb.canonical import canonical_json
-from clockwork_nb.errors import InvalidInputError
+from clockwork_nb.canonical import canonical_json, parse_json
+from clockwork_nb.errors import InvalidInputError, StoreCorruptError
 from clockwork_nb.fs import make_dirs, read_bytes, write_atomic
 from clockwork_nb.ids import JOB_ID, check_job_id
 from clockwork_nb.session.runs import open_store
 from clockwork_nb.settings import Settings, load_settings
+from clockwork_nb.workspace import read_input
 
 if TYPE_CHECKING:
     from clockwork_nb.jobpack.report import VerificationReport
     from clockwork_nb.jobs.model import JobState
 
-__all__ = ["ExportedPack", "Packs"]
+__all__ = ["MAX_PACK_BYTES", "ExportedPack", "Packs"]
 
-_MAX_PACK = 512 * 1024 * 1024
+MAX_PACK_BYTES = 512 * 1024 * 1024
+_MAX_KEY_BYTES = 64 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,49 +108,75 @@ class Packs:
     ) -> VerificationReport:
         """Return the verification of a pack file, or of a job's exported pack. Offline; writes nothing.
 
+        A job's pack must also be the one that was exported last, as the store remembers it.
+
         Raises:
-            InvalidInputError: there is no such file.
+            InvalidInputError: there is no such file, or *key* is no public key. StoreCorruptError: the memory is damaged.
         """
         from clockwork_nb.jobpack.verify import verify_jobpack
         from clockwork_nb.signing import TrustStore, parse_public_key
 
-        path = self._find(target)
-        trust = TrustStore.load(self.settings.config)
-        known = {} if path == Path(target) else self._known(target)
-        return verify_jobpack(
-            self._read(path),
-            trust=trust,
-            require="integrity" if require == "integrity" else "signed",
-            file_name=path.name,
-            expect_job=job or known.get("job"),
-            key=parse_public_key(key.read_text()) if key is not None else None,
-            expect_manifest=manifest,
-        )
-
-    def _known(self, job_id: str) -> dict[str, str]:
-        return {"job": job_id}
-
-    def _find(self, target: str) -> Path:
         path = Path(target)
-        if path.is_file():
-            return path
-        if JOB_ID.match(target):
-            candidate = self.folder / f"jobpack_{target}.zip"
-            if candidate.is_file():
-                return candidate
-            unfinished = sorted(self.folder.glob(f"jobpack_{target}.at*.zip"))
-            if unfinished:
-                return unfinished[-1]
-            raise InvalidInputError(
-                f"no pack of job {target} in {self.folder}", hint=f"clockwork jobpack export {target}"
-            )
-        raise InvalidInputError(f"{target} is not a file and not a job id")
+        if not path.is_file():
+            path, job = self._pack_of(target), job or target
+        data = read_input(path, most=MAX_PACK_BYTES)
+        public = None
+        if key is not None:
+            public = parse_public_key(read_input(key, most=_MAX_KEY_BYTES).decode("ascii", "replace"))
 
-    def _read(self, path: Path) -> bytes:
-        size = path.stat().st_size
-        if size > _MAX_PACK:
-            raise InvalidInputError(f"{path.name} has {size} bytes; a pack has at most {_MAX_PACK}")
-        return read_bytes(path)
+        def check(manifest: str | None) -> VerificationReport:
+            return verify_jobpack(
+                data,
+                trust=TrustStore.load(self.settings.config),
+                require="integrity" if require == "integrity" else "signed",
+                file_name=path.name,
+                expect_job=job,
+                key=public,
+                expect_manifest=manifest,
+            )
+
+        report = check(manifest)
+        known = self._exported(target) if job == target and manifest is None else []
+        if report.ok and known and report.manifest_sha256 not in known:
+            return check(known[-1])  # it is a pack of this job, but not the one that was exported from it last
+        return report
+
+    def _pack_of(self, job_id: str) -> Path:
+        """Return the pack of a job: the final one, else the one of the longest log.
+
+        Raises:
+            InvalidInputError: there is none.
+        """
+        if not JOB_ID.match(job_id):
+            raise InvalidInputError(f"{job_id} is not a file and not a job id", hint="See: clockwork job list")
+        final = self.folder / f"jobpack_{job_id}.zip"
+        if final.is_file():
+            return final
+        pattern = re.compile(rf"jobpack_{re.escape(job_id)}\.at(\d{{1,18}})\.zip")
+        found = [(int(m[1]), p) for p in self.folder.glob("jobpack_*.zip") if (m := pattern.fullmatch(p.name))]
+        if found:
+            return max(found)[1]
+        raise InvalidInputError(f"no pack of job {job_id} in {self.folder}", hint=f"clockwork jobpack export {job_id}")
+
+    def _exported(self, job_id: str) -> list[str]:
+        """Return the manifests of the job's latest exports, as remembered beside its log; none when that is not here.
+
+        There is one for each way to export the same log: signed, unsigned.
+
+        Raises:
+            StoreCorruptError: what is remembered is damaged.
+        """
+        path = open_store(self.settings).folder(job_id) / "exports.jsonl"
+        try:
+            lines = [parse_json(line, what=str(path)) for line in read_bytes(path).splitlines()]
+            latest = max(int(line["count"]) for line in lines)
+            return [str(line["manifest"]) for line in lines if line["count"] == latest]
+        except FileNotFoundError:
+            return []
+        except (InvalidInputError, KeyError, TypeError, ValueError) as error:
+            raise StoreCorruptError(
+                f"{path} is damaged", hint=f"Verify the file itself: clockwork jobpack verify {self.folder.name}/…"
+            ) from error
 
 
 def _remember(path: Path, state: JobState, manifest: str) -> None:

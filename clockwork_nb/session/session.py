@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from clockwork_nb.canonical import digest
 from clockwork_nb.clock import Clock, SystemClock, rfc3339
-from clockwork_nb.errors import InvalidInputError, PlanStaleError
+from clockwork_nb.errors import PlanStaleError
 from clockwork_nb.ports import Draft
 from clockwork_nb.session.configuration import CellReport, ConfigurationSources
 from clockwork_nb.session.free_ports import FreePorts
@@ -17,7 +17,7 @@ from clockwork_nb.session.planning import Planned, observe_all
 from clockwork_nb.session.runs import TOOL_VERSION, JobRun
 from clockwork_nb.session.sections import Section, SectionOutcome, bind_drafts, put_evidence
 from clockwork_nb.settings import Settings, load_settings
-from clockwork_nb.workspace import Workspace, folder_workspace, notebook_workspace
+from clockwork_nb.workspace import Workspace, folder_workspace, notebook_workspace, read_input
 
 if TYPE_CHECKING:
     from clockwork_nb.assembly.prior import PriorState
@@ -409,14 +409,8 @@ class Session:
 
     def _saved_plan(self, path: Path) -> Planned:
         from clockwork_nb.assembly.planfile import decode_plan, explain_stale
-        from clockwork_nb.fs import read_bytes
 
-        try:
-            saved = decode_plan(read_bytes(path))
-        except OSError as error:
-            raise InvalidInputError(
-                f"cannot read {path}: {error.strerror}", hint="clockwork plan --out plan.json"
-            ) from error
+        saved = decode_plan(read_input(path))
         options = PlanOptions(
             destroy=bool(saved.document["destroy"]),
             targets=tuple(saved.document["targets"]),

@@ -118,7 +118,7 @@ def test_hostile_text_is_escaped(front_end: Any) -> None:
             ["cell web, line 3, column 3", "did you mean", "^"],
         ),
         ("%%cw web\nfile {", ["cell web, line 1", "error"]),
-        ("%cw_plan --tagret x", ["no option --tagret, did you mean --target?", "E_INVALID_INPUT_SCHEMA"]),
+        ("%cw_plan --tagret x", ["there is no '--tagret' here; did you mean '--target'?", "E_INVALID_INPUT_SCHEMA"]),
         ("%cw_plan", ["no cell has declared anything yet"]),
         ("%cw_apply --parallelism 0", ["--parallelism"]),
         ("%cw_status", ["this notebook has no job yet"]),

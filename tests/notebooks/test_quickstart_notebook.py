@@ -12,6 +12,8 @@ from typing import Any
 import nbformat
 import pytest
 
+from clockwork_nb.testing.project import Project
+
 QUICKSTART = Path(__file__).resolve().parents[2] / "notebooks" / "quickstart.ipynb"
 
 
@@ -53,6 +55,34 @@ def test_every_cell_runs_and_says_what_the_text_promises(front_end: Any) -> None
     assert "VERIFIED" in shown["pack"].text
     assert not (front_end.folder / "site").exists()
     assert not (front_end.folder / "app").exists()
+
+
+@pytest.mark.notebook
+def test_headless_it_is_one_job_with_three_decisions(tmp_path: Path) -> None:
+    project = Project(tmp_path)
+    shutil.copy(QUICKSTART, project.folder)
+    try:
+        first = project.run("runbook", "run", "quickstart.ipynb", expect=4)
+        job = project.jobs()[0]["id"]
+        seen = [first.err]
+        for status in (4, 4, 0):
+            plan = project.run("job", "status", job, "--json").json["waiting"][0]["plan"]
+            project.run("approve", job, "--plan", plan, "--reason", "looks right")
+            seen.append(project.run("job", "resume", job, expect=status).err)
+    except BaseException:
+        project.env["CW_AUTO_APPROVE"] = "1"  # a run of its own removes what this one left running
+        project.run("runbook", "run", "quickstart.ipynb", expect=None)
+        raise
+    assert "7 to create, 2 to verify" in seen[0]
+    assert "1 to update, 2 to verify" in seen[1]
+    assert "to delete" in seen[2]
+    assert [j["id"] for j in project.jobs()] == [job]
+    assert project.run("jobpack", "verify", job).out.startswith("VERIFIED  signed")
+    assert not (project.folder / "site").exists()
+    saved = (project.folder / "clockwork-out" / "notebooks" / f"{job}.ipynb").read_text()
+    assert "hello, clockwork" in saved
+    assert "from this run's journal" in saved
+    assert "widget-view" not in saved
 
 
 @pytest.mark.notebook

@@ -11,7 +11,18 @@ import pytest
 
 from clockwork_nb.testing.project import Finished, Project
 from tests.notebooks.runbooks import (
-    LOAD, SITE, approve, events, left_behind, newest, notebook, of_type, output, project_in, shown, statuses,
+    LOAD,
+    SITE,
+    approve,
+    events,
+    left_behind,
+    newest,
+    notebook,
+    of_type,
+    output,
+    project_in,
+    shown,
+    statuses,
 )  # fmt: skip
 
 pytestmark = pytest.mark.notebook

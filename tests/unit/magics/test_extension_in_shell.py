@@ -62,7 +62,7 @@ def test_an_error_shows_no_traceback(shell: Any) -> None:
     run(shell, "%load_ext clockwork_nb")
     result, text = run(shell, "%cw_plan --nope")
     assert result.error_in_exec.code == "E_INVALID_INPUT_SCHEMA"
-    assert "error: %cw_plan: no option --nope" in text
+    assert "error: %cw_plan: there is no '--nope' here" in text
     assert "Traceback" not in text
 
 

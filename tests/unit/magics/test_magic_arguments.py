@@ -22,9 +22,9 @@ def test_an_empty_line_is_enough_for_most() -> None:
 @pytest.mark.parametrize(
     ("magic", "line", "words"),
     [
-        ("cw_plan", "--tagret x", "%cw_plan: no option --tagret, did you mean --target?"),
-        ("cw_plan", "--targ x", "%cw_plan: no option --targ, did you mean --target?"),
-        ("cw_plan", "out", "%cw_plan: does not take 'out'"),
+        ("cw_plan", "--tagret x", "%cw_plan: there is no '--tagret' here; did you mean '--target'?"),
+        ("cw_plan", "--targ x", "%cw_plan: there is no '--targ' here; did you mean '--target'?"),
+        ("cw_plan", "out", "%cw_plan: there is no 'out' here"),
         ("cw_apply", "--parallelism many", "%cw_apply: argument --parallelism: 'many' is not a"),
         ("cw_apply", "--keep-edits --force", "not allowed with"),
         ("cw_plan", "--var port", "'port' is not NAME=VALUE"),
@@ -32,7 +32,7 @@ def test_an_empty_line_is_enough_for_most() -> None:
         ("cw_plan", '--var a="b', "%cw_plan: no closing quotation"),
         ("cw_approve", "job_1 --reason x", "--plan"),
         ("cw_load", "", "PATH"),
-        ("cw", "a b", "%%cw: does not take 'b'"),
+        ("cw", "a b", "%%cw: there is no 'b' here"),
     ],
 )
 def test_a_mistake_is_one_line_with_the_usage_as_hint(magic: str, line: str, words: str) -> None:

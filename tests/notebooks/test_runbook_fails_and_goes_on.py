@@ -1,0 +1,312 @@
+"""A run that a cell, the kernel or a signal ended is told truly, leaves nothing behind, and goes on where it was."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from clockwork_nb.testing.project import Finished, Project
+from tests.notebooks.runbooks import (
+    LOAD,
+    SITE,
+    approve,
+    events,
+    left_behind,
+    newest,
+    notebook,
+    of_type,
+    output,
+    processes,
+    project_in,
+    shown,
+    statuses,
+    steps,
+    wait_for_events,
+    wait_until_gone,
+)  # fmt: skip
+
+pytestmark = pytest.mark.notebook
+
+# What is wrong is outside the notebook: a file says what this cell does.
+_STAGE = """import os, pathlib
+stage = pathlib.Path("stage").read_text()
+if stage == "error":
+    raise ValueError("no such region: <eu>")
+if stage == "die":
+    os.kill(os.getpid(), 9)
+print("passed")
+"""
+
+
+@dataclass
+class Story:
+    """A run that fails in a cell, then loses its kernel, then ends well: the same job."""
+
+    project: Project
+    job: str
+    ends: list[Finished]
+    saved: list[Any]
+    left: list[list[str]]
+
+
+@pytest.fixture(scope="module")
+def story(tmp_path_factory: pytest.TempPathFactory) -> Story:
+    project = project_in(tmp_path_factory.mktemp("fails"))
+    parameters = ('greeting = "hello"\nport = 1', ["parameters"])
+    tolerated = ("1/0", ["raises-exception"])
+    swallowed = "import os; os.write(2, b'noise of a child\\n'); print(greeting, port)"
+    cells = (parameters, LOAD, SITE, swallowed, "%cw_apply --auto-approve", tolerated, _STAGE, "print('end')")
+    project.write({"run.ipynb": notebook(*cells), "stage": "error"})
+    ends, saved, left = [], [], []
+    job = ""
+    for stage in ("error", "die", "well"):
+        project.write({"stage": stage})
+        words = ("job", "resume", job) if job else ("runbook", "run", "run.ipynb", "-p", "greeting=good morning")
+        ends.append(project.run(*words, expect=None))
+        job = job or newest(project)
+        saved.append(output(project, job))
+        left.append(left_behind(project))
+    return Story(project, job, ends, saved, left)
+
+
+def test_an_error_in_a_cell_is_told_with_its_number(story: Story) -> None:
+    first = story.ends[0]
+    assert first.status == 1
+    assert "error: cell 7 of run.ipynb failed: ValueError: no such region: <eu>" in first.err
+    assert f"clockwork job resume {story.job}" in first.err
+    assert f"clockwork-out/notebooks/{story.job}.ipynb" in first.err
+    assert "Traceback" not in first.err
+
+
+def test_a_dead_kernel_blocks_the_job_and_says_so(story: Story) -> None:
+    second = story.ends[1]
+    assert second.status == 1
+    assert "error: the kernel died" in second.err
+    assert f"clockwork job resume {story.job}" in second.err
+    assert "7/8  import os, pathlib" in second.err
+
+
+def test_it_goes_on_when_the_cause_is_gone(story: Story) -> None:
+    assert [e.status for e in story.ends] == [1, 1, 0]
+    assert shown(story.saved[2], "c7") == "passed\n"
+    assert story.project.run("jobpack", "verify", story.job).out.startswith("VERIFIED")
+
+
+def test_cell_statuses_are_true_after_each_end(story: Story) -> None:
+    # With -p there is one cell more: the one that papermill puts the values into.
+    assert statuses(story.saved[0]) == ["completed"] * 7 + ["failed", "pending"]
+    assert statuses(story.saved[1]) == ["completed"] * 7 + ["failed", "pending"]
+    assert statuses(story.saved[2]) == ["completed"] * 9
+
+
+def test_no_step_is_repeated_and_every_attempt_is_in_the_log(story: Story) -> None:
+    rows = events(story.project, story.job)
+    done = [p["step_id"] for p in of_type(rows, "step.completed")]
+    assert len(done) == len(set(done)) == 2
+    assert [p["reason"] for p in of_type(rows, "job.status") if p["to"] == "blocked_error"] == ["E_ADAPTER_FAIL"] * 2
+    failed = of_type(rows, "cell.failed")
+    assert [(p["index"], p["error"]) for p in failed] == [(6, "ValueError"), (6, "DeadKernelError")]
+
+
+def test_a_cell_that_may_raise_does_not_end_the_run(story: Story) -> None:
+    assert "ZeroDivisionError" in shown(story.saved[2], "c6")
+
+
+def test_parameters_bind_the_variables_of_their_names_in_every_attempt(story: Story) -> None:
+    assert (story.project.folder / "site" / "index.html").read_text() == "good morning"
+    assert "good morning 1" in shown(story.saved[0], "c4")
+    assert "good morning 1" in shown(story.saved[2], "c4")
+
+
+def test_people_hear_the_numbers_of_their_own_file(story: Story) -> None:
+    numbers = [int(n) for n in re.findall(r"^ +(\d+)/8  ", story.ends[2].err, re.MULTILINE)]
+    assert numbers == list(range(1, 9))
+
+
+def test_neither_failure_leaves_anything_behind(story: Story) -> None:
+    assert story.left == [[], [], []]
+
+
+def test_what_the_kernel_says_on_stderr_is_not_heard(story: Story) -> None:
+    for end in story.ends:
+        assert "IPKernelApp" not in end.err
+        assert not any(line.startswith("noise of a child") for line in end.err.splitlines())
+
+
+# --- input that is refused before anything runs ---------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (("-p", "prot=1"), 'did you mean "port"?'),
+        (("-p", "port=x"), "parameter port is a whole number"),
+        (("--kernel", "fortran"), "there is no kernel 'fortran'"),
+    ],
+)
+def test_bad_input_makes_no_job(story: Story, words: tuple[str, ...], says: str) -> None:
+    refused = story.project.run("runbook", "run", "run.ipynb", *words, expect=6)
+    assert says in refused.err
+    assert len(story.project.jobs()) == 1
+
+
+@pytest.mark.parametrize("source", ["%%cw a\n", "%cw_plan"])
+@pytest.mark.slow
+def test_a_notebook_without_the_extension_is_told_what_to_add(tmp_path: Path, source: str) -> None:
+    project = project_in(tmp_path)
+    project.write({"run.ipynb": notebook("x = 1", source)})
+    finished = project.run("runbook", "run", "run.ipynb", expect=1)
+    assert "cell 2 of run.ipynb uses a clockwork magic, but the extension is not loaded" in finished.err
+    assert "%load_ext clockwork_nb" in finished.err
+
+
+# --- stopped from outside -------------------------------------------------------------------------------------------
+
+
+def _once_each(project: Project, job: str, count: int) -> None:
+    """Check that each step was completed once, and that what was completed was not run again."""
+    rows = events(project, job)
+    done = [p["step_id"] for p in of_type(rows, "step.completed")]
+    assert sorted(done) == sorted(f"command.s{i}:run" for i in range(count)) or len(done) == len(set(done)) == count
+    ran = (project.folder / "out" / "log").read_text().split()
+    interrupted = {p["step_id"] for p in of_type(rows, "step.interrupted")}
+    for i in range(count):
+        repeated = any(f"command.s{i}:" in name for name in interrupted)
+        assert ran.count(f"s{i}") in ({1, 2} if repeated else {1})
+
+
+def _stopped(folder: Path, number: signal.Signals) -> None:
+    project = project_in(folder)
+    cells = (LOAD, steps(3, each="[ -e out/s1 ] && [ ! -e go ] && sleep 60;"), "%cw_apply --auto-approve", "print(1)")
+    project.write({"run.ipynb": notebook(*cells)})
+    engine = project.start("runbook", "run", "run.ipynb")
+    try:
+        wait_for_events(project, 3, of="step.started")
+        engine.send_signal(number)
+        _, err = engine.communicate(timeout=40)
+    finally:
+        engine.kill()
+        engine.wait()
+    job = newest(project)
+    assert engine.returncode == 128 + number
+    assert f"clockwork job resume {job}" in err
+    assert "Traceback" not in err
+    assert statuses(output(project, job)) == ["completed", "completed", "failed", "pending"]
+    assert left_behind(project) == []
+    assert project.jobs()[0]["status"] == "blocked_error"
+    assert project.jobs()[0]["reason"] == "interrupted"
+    project.write({"go": ""})
+    project.run("job", "resume", job)
+    _once_each(project, job, 3)
+    assert project.run("jobpack", "verify", job).out.startswith("VERIFIED")
+
+
+def test_ctrl_c_in_the_middle_of_an_apply_ends_clean_and_is_resumed(tmp_path: Path) -> None:
+    _stopped(tmp_path, signal.SIGINT)
+
+
+@pytest.mark.slow
+def test_sigterm_in_the_middle_of_an_apply_ends_clean_and_is_resumed(tmp_path: Path) -> None:
+    _stopped(tmp_path, signal.SIGTERM)
+
+
+def _killed(folder: Path, count: int, of: str = "") -> None:
+    project = project_in(folder)
+    project.write({"run.ipynb": notebook(LOAD, steps(4, each="sleep 0.1;"), "%cw_apply --auto-approve", "print(1)")})
+    engine = project.start("runbook", "run", "run.ipynb")
+    try:
+        wait_for_events(project, count, of=of)
+    finally:
+        os.kill(engine.pid, signal.SIGKILL)
+        engine.communicate()
+    wait_until_gone(project)
+    job = newest(project)
+    before = [p["step_id"] for p in of_type(events(project, job), "step.completed")]
+    project.run("job", "resume", job)
+    after = [p["step_id"] for p in of_type(events(project, job), "step.completed")]
+    assert after[: len(before)] == before
+    _once_each(project, job, 4)
+    assert len(project.jobs()) == 1
+    assert project.run("jobpack", "verify", job).out.startswith("VERIFIED")
+
+
+def test_kill_nine_of_the_engine_during_an_apply_loses_nothing(tmp_path: Path) -> None:
+    _killed(tmp_path, 2, "step.completed")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("count", [1, 5, 8, 12, 15, 17, 19, 20, 21, 23, 25, 27])
+def test_kill_nine_of_the_engine_after_any_number_of_events_loses_nothing(tmp_path: Path, count: int) -> None:
+    project_folder = tmp_path
+    _killed_or_refused(project_folder, count)
+
+
+def _killed_or_refused(folder: Path, count: int) -> None:
+    if count >= 5:
+        _killed(folder, count)
+        return
+    project = project_in(folder)
+    project.write({"run.ipynb": notebook(LOAD)})
+    engine = project.start("runbook", "run", "run.ipynb")
+    try:
+        wait_for_events(project, count)
+    finally:
+        os.kill(engine.pid, signal.SIGKILL)
+        engine.communicate()
+    wait_until_gone(project)
+    resumed = project.run("job", "resume", newest(project), expect=None)
+    assert resumed.status in {0, 6}
+    assert "Traceback" not in resumed.err
+
+
+# --- beside each other, and under papermill itself ------------------------------------------------------------------
+
+
+def test_two_runs_at_once_do_not_disturb_each_other(tmp_path: Path) -> None:
+    project = project_in(tmp_path)
+    for name in ("one", "two"):
+        cw = SITE.replace('"site"', f'"{name}"').replace("directory.site", f"directory.{name}")
+        project.write({f"{name}.ipynb": notebook(LOAD, cw, "%cw_apply --auto-approve", f"print('{name}')")})
+    running = [project.start("runbook", "run", f"{name}.ipynb") for name in ("one", "two")]
+    ends = [(p.communicate(timeout=100), p.returncode) for p in running]
+    assert [status for _, status in ends] == [0, 0], ends
+    jobs = {j["name"]: j["id"] for j in project.jobs()}
+    for name in ("one", "two"):
+        assert shown(output(project, jobs[f"{name}.ipynb"]), "c4") == f"{name}\n"
+        assert (project.folder / name / "index.html").read_text() == "hello"
+        assert project.run("jobpack", "verify", jobs[f"{name}.ipynb"]).out.startswith("VERIFIED")
+    assert left_behind(project) == []
+
+
+def test_plain_papermill_stops_at_the_gate_and_the_job_goes_on_with_its_parameters(tmp_path: Path) -> None:
+    project = project_in(tmp_path)
+    project.write({"run.ipynb": notebook(('greeting = "hello"', ["parameters"]), LOAD, SITE, "%cw_apply", "print(1)")})
+    (project.folder / "sub").mkdir()
+    argv = [sys.executable, "-m", "papermill", "--engine", "clockwork", "run.ipynb", "sub/out.ipynb"]
+    done = subprocess.run(
+        [*argv, "-p", "greeting", "from papermill"], cwd=project.folder, env=project.environment(), capture_output=True,
+        text=True, timeout=100,
+    )  # fmt: skip
+    assert done.returncode == 1
+    job = newest(project)
+    assert re.search(r"Runbook run\.ipynb stopped at cell 4 \(%cw_apply\): plan [0-9a-f]{8} needs approval\.", done.stderr)
+    assert f"&&  clockwork job resume {job}" in done.stderr
+    import json
+
+    path = project.folder / "sub" / "out.ipynb"
+    saved = json.loads(path.read_text())
+    assert saved["metadata"]["clockwork"] == {"job": job}
+    assert statuses(saved) == ["completed"] * 4 + ["failed", "pending"]
+    approve(project, job)
+    project.run("job", "resume", job)
+    assert (project.folder / "site" / "index.html").read_text() == "from papermill"
+    assert statuses(json.loads(path.read_text())) == ["completed"] * 6
+    assert processes(project) == []
