@@ -9,7 +9,7 @@ from typing import Any, NoReturn
 from clockwork_nb.errors import InvalidInputError
 from clockwork_nb.session.options import PlanOptions
 
-__all__ = ["Parser", "add_apply", "add_approval", "add_job", "add_plan", "add_section", "plan_options"]
+__all__ = ["Parser", "add_apply", "add_approval", "add_job", "add_plan", "add_section", "add_variables", "plan_options"]
 
 
 _MOST_STEPS_AT_ONCE = 256
@@ -78,9 +78,14 @@ def _whole(text: str, most: int) -> int:
     return int(text)
 
 
+def add_variables(parser: argparse.ArgumentParser, text: str) -> None:
+    """Add values for variables."""
+    parser.add_argument("--var", metavar="NAME=VALUE", type=_pair, action="append", default=[], help=text)
+
+
 def add_plan(parser: argparse.ArgumentParser) -> None:
     """Add what decides a plan."""
-    parser.add_argument("--var", metavar="NAME=VALUE", type=_pair, action="append", default=[], help="set a variable")
+    add_variables(parser, "set a variable")
     parser.add_argument("--var-file", metavar="FILE", action="append", default=[], help="read variables from a file")
     parser.add_argument("--target", metavar="ADDRESS", action="append", default=[], help="only this and what it needs")
     parser.add_argument("--prune", action="store_true", help="also delete what belongs to cells or files not read")

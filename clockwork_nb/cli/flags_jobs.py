@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from clockwork_nb.arguments import Parser, add_approval, add_job, add_section
+from clockwork_nb.arguments import Parser, add_approval, add_job, add_section, add_variables
 
 __all__ = ["add"]
 
@@ -31,6 +31,7 @@ def add(verbs: Any) -> None:
     parser = _verb(jobs, "resume", "job_resume", "go on where the job stopped; finished steps do not run again")
     add_job(parser)
     add_section(parser)
+    add_variables(parser, "a sensitive value again; the job's log does not hold it")
     parser.add_argument("--rerun", metavar="STEP", action="append", default=[], help="run this interrupted step again")
     parser = _verb(jobs, "cancel", "job_cancel", "stop a job for good")
     add_job(parser)

@@ -67,7 +67,7 @@ def job_resume(args: argparse.Namespace, out: Output) -> int:
             return lines.begin(section, events)
 
         outcome = jobs.resume_pipeline(
-            args.job, rerun=args.rerun, printer_for=begin, stop=stop,
+            args.job, rerun=args.rerun, variables=args.var, printer_for=begin, stop=stop,
             parallelism=args.parallelism, timeout_per_step=args.timeout_per_step,
         )  # fmt: skip
     return report(outcome, out, terminated=stop.terminated)

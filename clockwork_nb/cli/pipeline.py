@@ -42,9 +42,11 @@ def plan(args: argparse.Namespace, out: Output) -> int:
     out.text(planned.text(color=out.color))
     if args.out:
         _save(planned, Path(args.out), session)
-        out.text(f"Saved     {args.out}    apply exactly this:  clockwork apply{_place(args)} {shlex.quote(args.out)}")
+        again = "".join(f" --var={name}=…" for name in sorted(_secret(planned) & {k for k, _ in args.var}))
+        command = f"clockwork apply{_place(args)} {shlex.quote(args.out)}{again}"
+        out.text(f"Saved     {args.out}    apply exactly this:  {command}")
     elif not planned.is_empty:
-        out.text(_next_lines(args))
+        out.text(_next_lines(args, planned))
     out.document(_document(planned))
     return 2 if args.detailed_exitcode and planned.has_changes else 0
 
@@ -55,8 +57,16 @@ def _place(args: argparse.Namespace) -> str:
     return root + (f" --workspace {args.workspace}" if args.workspace else "")
 
 
-def _next_lines(args: argparse.Namespace) -> str:
-    words = [*(f"--var={k}={v}" for k, v in args.var), *(f"--var-file={f}" for f in args.var_file)]
+def _secret(planned: Planned) -> set[str]:
+    return {v["name"] for v in planned.document["variables"] if v["sensitive"]}
+
+
+def _next_lines(args: argparse.Namespace, planned: Planned) -> str:
+    secret = _secret(planned)
+    words = [
+        *(f"--var={k}={'…' if k in secret else v}" for k, v in args.var),
+        *(f"--var-file={f}" for f in args.var_file),
+    ]
     words += [*(f"--target={t}" for t in args.target), *(["--prune"] if args.prune else [])]
     flags = _place(args) + "".join(f" {shlex.quote(word)}" for word in words)
     verb, destroy = ("destroy", " --destroy") if args.destroy else ("apply", "")
@@ -109,6 +119,8 @@ def destroy(args: argparse.Namespace, out: Output) -> int:
 def _section(args: argparse.Namespace, out: Output, verb: str) -> int:
     session = _session(args)
     plan_file = Path(args.plan_file) if getattr(args, "plan_file", None) else None
+    if plan_file is not None and (args.target or args.prune):
+        raise InvalidInputError("a saved plan has its own --target and --prune", hint="Leave them out, or plan anew.")
     session.place = f"clockwork {verb} stopped"
     with working(out, "planning"):
         section = session.begin(

@@ -131,7 +131,8 @@ def _read_project(root: Path, hidden: Iterable[Path]) -> list[Grant]:
     return [
         Grant(str(folder), "children", tuple(sorted(names)))
         for folder, names in sorted(skip.items())
-        if not any(folder == c or c in folder.parents for c in closed)
+        # What is hidden need not exist yet, and neither do the folders on the way to it.
+        if folder.is_dir() and not any(folder == c or c in folder.parents for c in closed)
     ]
 
 

@@ -48,6 +48,7 @@ __all__ = [
     "TextMap",
     "Tries",
     "WholeSeconds",
+    "Word",
     "each_once",
     "refuse",
     "single_block",
@@ -244,6 +245,8 @@ def single_block(value: Any) -> Any:
 
 
 Text = Annotated[str, AfterValidator(_no_nul), Open]
+Word = Annotated[str, AfterValidator(_no_nul), BeforeValidator(_as_text), Open]
+"""One word of a command line; numbers and booleans become text as in HCL."""
 SecretText = Annotated[str, _SECRET]
 Flag = Annotated[bool, Open]
 Port = Annotated[int, Field(ge=1, le=65535), Open]

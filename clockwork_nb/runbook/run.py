@@ -339,7 +339,7 @@ def resume_notebook(job_id: str, *, settings: Settings | None = None, on_cell: C
         decision = state.open_decisions[0]
         document = parse_json(blobs.get(str(decision.binds["plan"])), what="the recorded plan")
         raise waiting_error(state, decision, document, recorded, output=spec["output"], report="")
-    check_unchanged(recorded)
+    _check_unchanged(recorded)
     _check_kernel(spec["kernel"])
     return _attempt(NotebookRun.take(store, job_id, recorded, settings=settings, on_cell=on_cell))
 
@@ -360,7 +360,7 @@ def _check_goes_on(state: JobState) -> None:
     )
 
 
-def check_unchanged(recorded: Notebook) -> None:
+def _check_unchanged(recorded: Notebook) -> None:
     if not recorded.path.exists():
         return
     now = read_notebook(recorded.path)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -40,6 +40,15 @@ class _Text:
     data: bytes
 
 
+@dataclass(frozen=True, slots=True)
+class _Given:
+    """A value given to a variable; ``raw`` text is still to be converted to the declared type."""
+
+    value: Any
+    source: str
+    raw: bool
+
+
 @dataclass(slots=True)
 class ConfigurationSources:
     """Where the configuration of one workspace comes from, and its reading.
@@ -52,8 +61,9 @@ class ConfigurationSources:
     cw_vars: Mapping[str, str]
     _cells: dict[str, _Text] = field(default_factory=dict)
     _loaded: list[Path] = field(default_factory=list)
-    _set: dict[str, tuple[Any, str]] = field(default_factory=dict)
+    _set: dict[str, _Given] = field(default_factory=dict)
     _cache: Any = None
+    _latest: tuple[list[Any], tuple[Configuration, list[Diagnostic]]] | None = None
 
     # --- what it is made of ---------------------------------------------------------------------------------------
 
@@ -91,15 +101,17 @@ class ConfigurationSources:
             self._loaded.append(path)
         return names
 
-    def set_variable(self, name: str, value: Any, source: str) -> None:
-        """Give variable *name* the *value*; the later call wins."""
-        self._set[name] = (value, source)
+    def set_variable(self, name: str, value: Any, source: str, *, raw: bool | None = None) -> None:
+        """Give variable *name* the *value*; the later call wins. Text is converted to the declared type unless *raw* is
+        False.
+        """
+        self._set[name] = _Given(value, source, isinstance(value, str) if raw is None else raw)
 
     def to_document(self, texts: list[bytes]) -> dict[str, Any]:
         """Return what another process needs to read the same configuration; the cells' texts, which it names by digest,
         are added to *texts*.
 
-        Values of variables that are declared sensitive are left out: they are given again, or the plan says so.
+        Values of variables that are declared sensitive are left out (`without_secrets` names them).
         """
         secret = self._sensitive_names()
         cells = sorted(self._cells.items())
@@ -107,8 +119,21 @@ class ConfigurationSources:
         return {
             "cells": [{"key": k, "shown": c.shown, "sha256": sha256_hex(c.data)} for k, c in cells],
             "loaded": [str(p) for p in self._loaded],
-            "set": [{"name": n, "value": v, "source": s} for n, (v, s) in sorted(self._set.items()) if n not in secret],
+            "set": [
+                {"name": n, "value": g.value, "source": g.source, "raw": g.raw}
+                for n, g in sorted(self._set.items())
+                if n not in secret
+            ],
         }
+
+    def without_secrets(self, options: PlanOptions) -> tuple[PlanOptions, list[dict[str, str]]]:
+        """Return *options* fit for a file, and the name and source of every value that no file may keep."""
+        secret = self._sensitive_names()
+        kept = tuple((n, v) for n, v in options.variables if n not in secret)
+        typed = sorted({n for n, _ in options.variables if n in secret})
+        withheld = [{"name": n, "source": "--var"} for n in typed]
+        withheld += [{"name": n, "source": g.source} for n, g in sorted(self._set.items()) if n in secret]
+        return replace(options, variables=kept), withheld
 
     def restore(self, doc: Mapping[str, Any], get_blob: Callable[[str], bytes]) -> None:
         """Take over what `to_document` kept."""
@@ -116,7 +141,7 @@ class ConfigurationSources:
             self._cells[cell["key"]] = _Text(cell["shown"], get_blob(cell["sha256"]))
         self._loaded = [Path(p) for p in doc["loaded"]]
         for item in doc["set"]:
-            self._set[item["name"]] = (item["value"], item["source"])
+            self._set[item["name"]] = _Given(item["value"], item["source"], item["raw"])
 
     # --- reading --------------------------------------------------------------------------------------------------
 
@@ -140,10 +165,13 @@ class ConfigurationSources:
         from clockwork_nb.intake.decode import read_configuration
         from clockwork_nb.intake.syntax import SyntaxCache
 
-        if self._cache is None:
-            self._cache = SyntaxCache()
-        configuration, found = read_configuration(self._sources(), types=self.types, cache=self._cache)
-        return configuration, found.sorted()
+        sources = self._sources()
+        if self._latest is None or self._latest[0] != sources:
+            if self._cache is None:
+                self._cache = SyntaxCache()
+            configuration, found = read_configuration(sources, types=self.types, cache=self._cache)
+            self._latest = sources, (configuration, found.sorted())
+        return self._latest[1]
 
     def diagnostics(self) -> list[Diagnostic]:
         """Return every finding about the texts alone, sorted; empty when there is nothing to say.
@@ -202,8 +230,7 @@ class ConfigurationSources:
             path = self.workspace.root / name  # an absolute name stays what it is
             given += read_variable_file(read_input(path), name=path.name)
         given += [VariableInput(name=n, value=v, source="--var", raw=True) for n, v in options.variables]
-        for name, (value, source) in self._set.items():
-            given.append(VariableInput(name=name, value=value, source=source, raw=isinstance(value, str)))
+        given += [VariableInput(name=n, value=g.value, source=g.source, raw=g.raw) for n, g in self._set.items()]
         return given
 
     def variables(self) -> list[dict[str, Any]]:
@@ -235,7 +262,8 @@ class ConfigurationSources:
         from clockwork_nb.secrets import seal
 
         secret = self._sensitive_names()
-        values = [{"name": i.name, "source": i.source, "value": _hidden(i, secret)} for i in self.inputs(options)]
+        inputs = sorted(self.inputs(options), key=lambda i: i.name)  # stable: of one name, the later one still wins
+        values = [{"name": i.name, "source": i.source, "value": _hidden(i, secret)} for i in inputs]
         texts = [{"key": s.key, "sha256": sha256_hex(s.data)} for s in self._sources()]
         choices = options.to_document()
         choices["variables"] = []

@@ -5,9 +5,11 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
+from decimal import Decimal
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 from clockwork_nb.canonical import parse_json
 from clockwork_nb.clock import Clock, SystemClock
@@ -29,8 +31,20 @@ if TYPE_CHECKING:
     from clockwork_nb.jobs.model import Decision, JobState
     from clockwork_nb.session.sections import Section, SectionOutcome
     from clockwork_nb.session.session import Session
+    from clockwork_nb.store.blobs import BlobStore
 
 __all__ = ["Jobs"]
+
+_PLAN_READ_IN_PASSING: Final = 1 << 20
+_BUDGETS: Final = {
+    "wall_time_seconds": "wall",
+    "step_count": "steps",
+    "retry_count": "retries",
+    "tool_call_count": "tool calls",
+    "tokens": "tokens",
+    "cost": "cost",
+}
+"""Dimension of a budget → its word in ``job status``."""
 
 
 class Jobs:
@@ -54,7 +68,7 @@ class Jobs:
             {
                 "id": s.job_id,
                 "status": s.status or "damaged",
-                "reason": s.reason or s.damaged,
+                "reason": s.damaged or _reason(s.status, s.reason, running=s.running),
                 "name": s.name,
                 "adapter": s.adapter,
                 "created_at": s.created_at,
@@ -75,9 +89,13 @@ class Jobs:
         return state
 
     def status(self, job_id: str) -> dict[str, Any]:
-        """Return what ``job status`` shows: the state, what it waits for, budgets, lease, and the next command."""
-        state = self.store.state(check_job_id(job_id))
-        summary = self.store.summary(job_id)
+        """Return what ``job status`` shows (`clockwork_nb.render.job.JobView` and more): the state, what it waits for,
+        budgets, lease, and the next command.
+        """
+        folder = self.store.existing(check_job_id(job_id))
+        quick = self.store.from_snapshot(folder, self.store.genesis(job_id))
+        state = self.store.read(job_id).state if quick is None else quick.state
+        running = self.store.summary(job_id).running
         now = self.clock.now()
         cells = list(state.cells.values())
         return {
@@ -85,25 +103,49 @@ class Jobs:
             "name": state.name,
             "adapter": state.adapter,
             "status": state.status,
-            "reason": state.reason,
+            "reason": _reason(state.status, state.reason, running=running),
             "created_at": state.created_at,
             "updated_at": state.updated_at,
             "age": _age(state.updated_at, now),
             "tainted": state.tainted,
-            "running": summary.running,
+            "running": running,
             "cells": [sum(1 for c in cells if c in {"completed", "restored"}), len(cells)],
+            "steps": self._steps(state),
             "waiting": [self._question(state, d, now) for d in state.open_decisions],
             "counters": state.counters.to_payload(),
             "limits": dict(state.limits),
-            "lease": "held by a live process" if summary.running else "free",
+            "budgets": _budgets(state),
+            "lease": "held by a live process" if running else "free",
             "events": state.seq,
+            "snapshot": 0 if quick is None else state.seq - len(quick.events),
             "sections": [
-                {"number": s.number, "verb": s.verb, "cell": s.cell, "outcome": s.outcome or "open", "done": s.done}
+                {
+                    "number": s.number,
+                    "verb": s.verb,
+                    "cell": s.cell,
+                    "outcome": s.outcome or "open",
+                    "changes": s.changes,
+                    "done": s.done if s.outcome else sum(1 for x in s.steps.values() if x.status == "completed"),
+                    "failed": s.failed if s.outcome else sum(1 for x in s.steps.values() if x.status == "failed"),
+                }
                 for s in state.sections.values()
             ],
             "message": self._message(state),
-            "next": self._next(state, running=summary.running),
+            "next": self._next(state, running=running),
         }
+
+    def _steps(self, state: JobState) -> list[int]:
+        """Return how many steps are done, and of how many; of a section that is not closed its plan tells."""
+        done = total = 0
+        blobs = self.store.blobs(state.job_id)
+        for section in state.sections.values():
+            if section.outcome:
+                done += section.done
+                total += section.done + section.failed + section.skipped
+                continue
+            done += sum(1 for step in section.steps.values() if step.status == "completed")
+            total += max(len(section.steps), _planned_steps(blobs, section.plan))
+        return [done, total]
 
     def _message(self, state: JobState) -> str:
         blocked = state.checkpoints.get("blocked")
@@ -272,6 +314,7 @@ class Jobs:
         job_id: str,
         *,
         rerun: Collection[str] = (),
+        variables: Collection[tuple[str, str]] = (),
         printer_for: Callable[[Section, Sequence[EventView]], Callable[[EventView], None]] | None = None,
         stop: threading.Event | None = None,
         parallelism: int = 8,
@@ -279,9 +322,13 @@ class Jobs:
     ) -> SectionOutcome:
         """Go on with an ``apply``, ``destroy`` or ``verify`` job where it stopped, and return how it went.
 
-        *printer_for* gets the section and the job's events so far, and returns what is told the new ones.
+        Args:
+            rerun: ids of interrupted steps that are to run again.
+            variables: the sensitive values the job was started with, name and text; its log does not hold them.
+            printer_for: gets the section and the job's events so far, and returns what is told the new ones.
 
         Raises:
+            InvalidInputError: a sensitive value is missing, or a name in *variables* is none of them.
             ApprovalRequiredError: nobody has decided yet. ApprovalDeniedError: it was refused.
             StepInterruptedError: a step was cut off and may not be repeated unasked.
             InvalidTransitionError: the job is at its end.
@@ -292,9 +339,10 @@ class Jobs:
                 f"job {job_id} is {state.status}; there is nothing to resume",
                 hint=f"clockwork jobpack export {job_id}",
             )
+        _check_given(state, dict(variables))
         run = JobRun.take(self.store, job_id)
         try:
-            section = self._section(run, rerun)
+            section = self._section(run, rerun, dict(variables))
         except BaseException as error:
             run.break_off(error)
             raise
@@ -310,7 +358,7 @@ class Jobs:
         on_event = printer_for(section, run.writer.events()) if printer_for is not None else None
         return section.run(on_event=on_event, stop=stop, parallelism=parallelism, timeout_per_step=timeout_per_step)
 
-    def _section(self, run: JobRun, rerun: Collection[str]) -> Section:
+    def _section(self, run: JobRun, rerun: Collection[str], given: Mapping[str, str]) -> Section:
         from clockwork_nb.session.continuation import continue_section
 
         state = run.state()
@@ -320,11 +368,19 @@ class Jobs:
         spec = parse_json(state.spec, what="the job's spec")
         session = self._session(run, spec)
         options = PlanOptions.from_document(spec["options"])
+        for item in spec["withheld"]:
+            name, value = item["name"], given[item["name"]]
+            if item["source"] == "--var":
+                options = replace(options, variables=(*options.variables, (name, value)))
+            else:
+                session.set_variable(name, value, source=item["source"])
         inputs = session.inputs_digest(options, spec["verb"])
+        notice = ""
         for known in list(state.open_sections):
             found = continue_section(session, run, known, options, inputs=inputs, rerun=rerun)
             if found is not None:
                 return found
+            notice = "The configuration or a value changed since; this is a new plan."
         planned = session.plan_verify(options) if spec["verb"] == "verify" else session.make_plan(options)
         from clockwork_nb.session.sections import Section
 
@@ -332,7 +388,9 @@ class Jobs:
             return Section(session, spec["verb"], planned, None, run, 0)
         built = session.build(planned)
         number = len(run.state().sections) + 1
-        return session.open_section(run, number, spec["verb"], planned, built, cell="", call=0, inputs=inputs)
+        section = session.open_section(run, number, spec["verb"], planned, built, cell="", call=0, inputs=inputs)
+        section.notice = notice
+        return section
 
     def _session(self, run: JobRun, spec: Mapping[str, Any]) -> Session:
         from clockwork_nb.session.session import Session
@@ -345,6 +403,63 @@ class Jobs:
         session = Session(workspace, settings=self.settings, clock=self.clock)
         session.sources.restore(spec["configuration"], run.writer.get_blob)
         return session
+
+
+def _check_given(state: JobState, given: Mapping[str, str]) -> None:
+    """Refuse values that the job did not withhold, and to go on without one that it did."""
+    names = [item["name"] for item in parse_json(state.spec, what="the job's spec")["withheld"]]
+    for name in given:
+        if name not in names:
+            raise InvalidInputError(
+                f"job {state.job_id} goes on with the values it was started with; {name} is not to be given again",
+                hint=f"Sensitive ones are: {', '.join(names)}" if names else "To use other values, apply anew.",
+            )
+    missing = [name for name in names if name not in given]
+    if missing:
+        flags = " ".join(f"--var {name}=…" for name in missing)
+        raise InvalidInputError(
+            f"the job was started with a sensitive value for {', '.join(missing)}, which no file keeps",
+            hint=f"Give it again: clockwork job resume {state.job_id} {flags}",
+        )
+
+
+def _planned_steps(blobs: BlobStore, plan: str) -> int:
+    """Return how many steps the plan has; 0 when there is none, or when it is too large to be read in passing."""
+    try:
+        if not plan or blobs.path(plan).stat().st_size > _PLAN_READ_IN_PASSING:
+            return 0
+        return len(parse_json(blobs.get(plan), what="the recorded plan")["actions"]["steps"])
+    except (OSError, ClockworkError):
+        return 0  # job status tells what the log knows; a damaged blob is told by whoever needs it
+
+
+def _reason(status: str, reason: str, *, running: bool) -> str:
+    """Return why the job is where it is; a job that says it runs while nobody runs it was cut off."""
+    return "its process is gone" if status in {"running", "queued"} and not running else reason
+
+
+def _budgets(state: JobState) -> list[dict[str, Any]]:
+    """Return the budgets in force or touched, as people read them, in the order of the dimensions."""
+    out = []
+    for dimension, name in _BUDGETS.items():
+        used, limit = state.counters.used(dimension), Decimal(state.limits.get(dimension, "0"))
+        if used or limit:
+            shown = _clock if dimension == "wall_time_seconds" else str
+            out.append(
+                {"name": name, "used": shown(used), "limit": shown(limit) if limit else "", "touched": bool(used)}
+            )
+    return out
+
+
+def _clock(seconds: Decimal) -> str:
+    """Return *seconds* like ``0:41`` or ``1:02:03``.
+
+    >>> _clock(Decimal("41.2")), _clock(Decimal(3723))
+    ('0:41', '1:02:03')
+    """
+    minutes, rest = divmod(int(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
 
 
 def _age(stamp: str, now: datetime) -> str:

@@ -55,6 +55,15 @@ def _ran_since(run: JobRun, plan: SectionState) -> bool:
     return False
 
 
+def _moved(session: Session, options: PlanOptions, recorded: Mapping[str, Any]) -> list[str]:
+    """Return what the notebook asks for differently than in *recorded*; what it has changed itself is no difference."""
+    from clockwork_nb.assembly.planfile import explain_stale
+
+    now = session.make_plan(options).document
+    asked = {name: now[name] for name in ("configuration", "variables", "targets", "prune")}
+    return explain_stale(recorded, {**recorded, **asked})
+
+
 def plan_in_journal(session: Session, run: JobRun, options: PlanOptions, cell: str, call: int) -> Planned:
     """Return the recorded plan of this call when the run has changed something since, else a new plan, recorded.
 
@@ -106,10 +115,11 @@ def section_in_journal(
     inputs = session.inputs_digest(options, verb)
     if not known.open:
         if known.inputs != inputs:
+            moved = _moved(session, options, _document(run, known))
             raise PlanStaleError(
-                f"cell {cell} is not what this run applied: its text, variables or options changed",
-                hint="What was applied stays. Put the cell back to go on with this run, or start a new run of the notebook.",
-                details={"cell": cell, "recorded": known.inputs, "now": inputs},
+                f"cell {cell} is not what this run applied: {'; '.join(moved) or 'its text or options changed'}",
+                hint="What was applied stays. Put it back to go on with this run, or start a new run of the notebook.",
+                details={"cell": cell, "recorded": known.inputs, "now": inputs, "moved": moved},
             )
         document = _document(run, known)
         planned = Planned(document, digest(dict(document)), recorded=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
     from clockwork_nb.session.session import Session
 
 __all__ = ["Section", "SectionOutcome"]
+
+_PUT_TOGETHER = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +131,7 @@ class Section:
         self.built = built
         self.number = number
         self.restored = restored
+        self._bundle_digest = built.bundle.digest if built is not None else ""
         self.notice = notice
         """Why the question is asked again, when it is."""
 
@@ -146,7 +150,7 @@ class Section:
     @property
     def bundle_digest(self) -> str:
         """The bundle's digest, 64 hex; empty when there is nothing to run."""
-        return self.built.bundle.digest if self.built is not None else ""
+        return self._bundle_digest
 
     @property
     def serial(self) -> int:
@@ -437,11 +441,16 @@ def put_evidence(run: JobRun, planned: Planned, built: Built, state: Mapping[str
     """Make plan, bundle, scripts and the state before durable as blobs; return the first two and the last digest."""
     writer = run.writer
     plan_blob = writer.put_blob(canonical_json(dict(planned.document)))
-    for artifact in built.bundle.artifacts:
-        if not artifact.secret:
-            writer.put_blob(artifact.content)
+    contents = dict.fromkeys(a.content for a in built.bundle.artifacts if not a.secret)
+    if len(contents) > _PUT_TOGETHER:
+        # Each waits for the disk on its own; a few at a time share what the disk does.
+        with ThreadPoolExecutor(_PUT_TOGETHER, thread_name_prefix="blobs") as pool:
+            list(pool.map(writer.put_blob, contents))
+    else:
+        for content in contents:
+            writer.put_blob(content)
     bundle_blob = writer.put_blob(built.bundle.document_bytes())
     state_blob = writer.put_blob(canonical_json(dict(state))) if state is not None else ""
-    if plan_blob != planned.digest or bundle_blob != built.bundle.digest:
+    if plan_blob != planned.digest:
         raise InvalidTransitionError("the plan's bytes are not its digest; this is a defect of clockwork")
     return plan_blob, bundle_blob, state_blob

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from clockwork_nb.canonical import digest
 from clockwork_nb.clock import Clock, SystemClock, rfc3339
-from clockwork_nb.errors import PlanStaleError
+from clockwork_nb.errors import InvalidInputError, PlanStaleError, StoreIOError
 from clockwork_nb.ports import Draft
 from clockwork_nb.session.configuration import CellReport, ConfigurationSources
 from clockwork_nb.session.free_ports import FreePorts
@@ -59,6 +61,7 @@ class Session:
         self._remote: JobRun | None = None
         self._calls: dict[tuple[str, str], int] = {}
         self._now = ""
+        self._passing_key = b""
 
     @classmethod
     def for_folder(cls, root: Path, *, name: str = "", settings: Settings | None = None) -> Session:
@@ -195,7 +198,6 @@ class Session:
     def make_plan(self, options: PlanOptions) -> Planned:
         """Return a fresh plan, never one from a journal."""
         from clockwork_nb.assembly.planner import make_plan
-        from clockwork_nb.forge.state import secret_key
 
         prior = self.prior()
         ports = self._ports(prior)
@@ -208,7 +210,7 @@ class Session:
             types=self.types,
             facts=self.facts(),
             tool_version=TOOL_VERSION,
-            secret_key=secret_key(self.workspace.folder),
+            secret_key=self._secret_key(),
             destroy=options.destroy,
             targets=options.targets,
             prune=options.prune,
@@ -224,8 +226,6 @@ class Session:
         Raises:
             ConfigurationError: the configuration has mistakes.
         """
-        from dataclasses import replace
-
         from clockwork_nb.assembly.planner import verify_actions
 
         planned = self.make_plan(options)
@@ -291,7 +291,8 @@ class Session:
             if found is not None:
                 return found
         if plan_file is not None:
-            planned = self._saved_plan(plan_file)
+            planned, options = self._saved_plan(plan_file, options)
+            verb = "destroy" if options.destroy else verb
         elif verb == "verify":
             planned = self.plan_verify(options)
         else:
@@ -311,9 +312,21 @@ class Session:
 
     def inputs_digest(self, options: PlanOptions, verb: str) -> str:
         """Return the digest of what this verb's answer depends on, besides the machine."""
+        return self.sources.inputs_digest(options, verb, self._secret_key())
+
+    def _secret_key(self) -> bytes:
+        """Return the workspace's key; where none can be made, one for this process, so that looking still works."""
         from clockwork_nb.forge.state import secret_key
 
-        return self.sources.inputs_digest(options, verb, secret_key(self.workspace.folder))
+        if self._passing_key:
+            return self._passing_key
+        try:
+            return secret_key(self.workspace.folder)
+        except StoreIOError:
+            if self.workspace.folder.exists():
+                raise
+            self._passing_key = os.urandom(32)
+            return self._passing_key
 
     def open_section(
         self, run: JobRun, number: int, verb: str, planned: Planned, built: Built, *, cell: str, call: int, inputs: str
@@ -356,6 +369,7 @@ class Session:
         from clockwork_nb.session.runs import open_store
 
         store = open_store(self.settings)
+        kept, withheld = self.sources.without_secrets(options)
         spec = {
             "verb": verb,
             "workspace": {
@@ -364,7 +378,8 @@ class Session:
                 "name": self.workspace.name,
                 "notebook": self.workspace.is_notebook,
             },
-            "options": options.to_document(),
+            "options": kept.to_document(),
+            "withheld": withheld,
         }
         texts: list[bytes] = []
         configuration = self.sources.to_document(texts)
@@ -407,18 +422,31 @@ class Session:
             )  # fmt: skip
         return Section(self, verb, planned, None, run, number)
 
-    def _saved_plan(self, path: Path) -> Planned:
+    def _saved_plan(self, path: Path, given: PlanOptions) -> tuple[Planned, PlanOptions]:
+        """Return the plan in the file *path*, made anew from what is true now, and the options it was made with.
+
+        Its variables come from the file, but the sensitive ones, which it does not hold, from *given*.
+        """
         from clockwork_nb.assembly.planfile import decode_plan, explain_stale
 
         saved = decode_plan(read_input(path))
-        options = PlanOptions(
+        named = {name for name, _ in given.variables}
+        for item in saved.document["variables"]:
+            if item["name"] in named or item["source"] == "default":
+                continue
+            if not item["sensitive"]:
+                self.sources.set_variable(item["name"], item["value"], item["source"], raw=False)
+            elif item["source"] == "--var":
+                raise InvalidInputError(
+                    f"{path.name} was made with a sensitive value for {item['name']}, which no file keeps",
+                    hint=f"Give it again: clockwork apply {path.name} --var {item['name']}=…",
+                )
+        options = replace(
+            given,
             destroy=bool(saved.document["destroy"]),
             targets=tuple(saved.document["targets"]),
             prune=bool(saved.document["prune"]),
         )
-        for item in saved.document["variables"]:
-            if item["source"] != "default" and not isinstance(item["value"], dict):
-                self.sources.set_variable(item["name"], item["value"], item["source"])
         planned = self.make_plan(options)
         if planned.digest != saved.digest:
             moved = explain_stale(saved.document, planned.document)
@@ -427,7 +455,7 @@ class Session:
                 hint="Nothing was run. Plan again, look, and apply that: clockwork plan --out plan.json",
                 details={"saved": saved.digest, "now": planned.digest, "moved": moved},
             )
-        return planned
+        return planned, options
 
     def restored_outcome(self, document: Mapping[str, Any], done: int, job_id: str) -> SectionOutcome:
         """Return the outcome of a section that an earlier attempt of this notebook run finished."""

@@ -249,3 +249,10 @@ def test_only_declared_ports_can_be_reached(project: Project) -> None:
         assert reached(False) == "EACCES EACCES"
         assert reached((second,)) == "EACCES open"
         assert reached(True) == "open open"
+
+
+def test_hidden_folders_that_are_not_there_yet_are_no_obstacle(tmp_path: Path) -> None:
+    project = tmp_path / "project"
+    (project / "src").mkdir(parents=True)
+    roots = read_roots(project, hidden=[project / "deep/er/home", project / ".clockwork"])
+    assert [g.path for g in roots if g.kind == "children"] == [str(project)]

@@ -97,6 +97,7 @@ HOSTILE_NAMES = ["plain", "-rf", "a b/c d", "quote'\"s", "$(touch pwned)", "`id`
 
 @pytest.mark.parametrize("name", HOSTILE_NAMES)
 def test_a_file_of_any_name_is_written_seen_and_removed(place: Place, name: str) -> None:
+    name = f"in/{name}"
     config = place.config("file", path=name, content="line\n$HOME `x` %s\\n\n\n", mode="0640")
     assert place.look("file", config).exists is False
     assert place.do("file.f", "create", config).code == 0
@@ -121,56 +122,57 @@ def test_writing_twice_does_no_harm_and_leaves_nothing_behind(place: Place) -> N
 
 
 def test_secret_content_is_written_and_its_digest_stays_sensitive(place: Place) -> None:
-    config = place.config("file", path="key", content=Sensitive("hunter2"), mode="0600")
+    config = place.config("file", path="d/key", content=Sensitive("hunter2"), mode="0600")
     place.do("file.f", "create", config)
-    assert (place.root / "key").read_text() == "hunter2"
+    assert (place.root / "d/key").read_text() == "hunter2"
     assert isinstance(place.look("file", config).attributes["sha256"], Sensitive)
     assert isinstance(place.look("file", seal(config, b"k")).attributes["sha256"], Sensitive)
     assert place.drift("file", config) == {}
-    (place.root / "key").write_text("hunter3")
+    (place.root / "d/key").write_text("hunter3")
     assert place.drift("file", config) == {"content": ("(sensitive)", "something else")}
 
 
 def test_edits_outside_are_drift(place: Place) -> None:
-    config = place.config("file", path="a", content="x")
+    config = place.config("file", path="d/a", content="x")
     place.do("file.f", "create", config)
-    (place.root / "a").write_text("y")
-    (place.root / "a").chmod(0o666)
+    (place.root / "d/a").write_text("y")
+    (place.root / "d/a").chmod(0o666)
     assert set(place.drift("file", config)) == {"content", "mode"}
-    (place.root / "a").unlink()
-    assert place.drift("file", config) == {"path": ("a", None)}
-    (place.root / "a").symlink_to("/etc/hostname")
-    assert place.drift("file", config) == {"path": ("a", "symbolic link")}
-    (place.root / "a").unlink()
-    os.mkfifo(place.root / "a")
-    assert place.drift("file", config) == {"path": ("a", "special file")}
-    (place.root / "a").unlink()
-    (place.root / "a").mkdir()
-    assert place.drift("file", config) == {"path": ("a", "folder")}
+    (place.root / "d/a").unlink()
+    assert place.drift("file", config) == {"path": ("d/a", None)}
+    (place.root / "d/a").symlink_to("/etc/hostname")
+    assert place.drift("file", config) == {"path": ("d/a", "symbolic link")}
+    (place.root / "d/a").unlink()
+    os.mkfifo(place.root / "d/a")
+    assert place.drift("file", config) == {"path": ("d/a", "special file")}
+    (place.root / "d/a").unlink()
+    (place.root / "d/a").mkdir()
+    assert place.drift("file", config) == {"path": ("d/a", "folder")}
 
 
 def test_a_link_in_the_files_place_is_replaced_and_its_target_left_alone(place: Place) -> None:
     outside = place.side / "precious"
     outside.write_text("precious")
-    (place.root / "a").symlink_to(outside)
-    config = place.config("file", path="a", content="x")
+    (place.root / "d").mkdir()
+    (place.root / "d/a").symlink_to(outside)
+    config = place.config("file", path="d/a", content="x")
     assert place.do("file.f", "create", config).code == 0
-    assert outside.read_text() == "precious" and not (place.root / "a").is_symlink()
-    (place.root / "a").unlink()
-    (place.root / "a").symlink_to(outside)
+    assert outside.read_text() == "precious" and not (place.root / "d/a").is_symlink()
+    (place.root / "d/a").unlink()
+    (place.root / "d/a").symlink_to(outside)
     assert place.do("file.f", "delete", None, config).code == 0
-    assert outside.exists() and not (place.root / "a").is_symlink()
+    assert outside.exists() and not (place.root / "d/a").is_symlink()
 
 
 def test_a_folder_in_the_files_place_is_never_replaced_or_removed(place: Place) -> None:
-    (place.root / "a").mkdir()
-    (place.root / "a/precious").write_text("x")
-    config = place.config("file", path="a", content="x")
+    (place.root / "d/a").mkdir(parents=True)
+    (place.root / "d/a/precious").write_text("x")
+    config = place.config("file", path="d/a", content="x")
     done = place.do("file.f", "create", config)
     assert done.code == 1 and "is a folder" in done.err
     done = place.do("file.f", "delete", None, config)
     assert done.code == 0 and "left in place" in done.out
-    assert paths(place.root) == {"a", "a/precious"}
+    assert paths(place.root) == {"d", "d/a", "d/a/precious"}
 
 
 @pytest.mark.parametrize("path", ["link/a", "link/deep/a"])
@@ -265,11 +267,11 @@ def test_a_command_list_is_run_without_a_shell_reading_it(place: Place) -> None:
 
 
 def test_a_command_with_nothing_to_do_says_so(place: Place) -> None:
-    config = place.config("command", script="echo run >> log; touch made", creates="made")
-    assert place.drift("command", config) == {"creates": ("made", None)}
+    config = place.config("command", script="echo run >> log; mkdir -p in; touch in/made", creates="in/made")
+    assert place.drift("command", config) == {"creates": ("in/made", None)}
     assert place.do("command.c", "create", config).out == ""
     assert place.drift("command", config) == {}
-    assert place.do("command.c", "create", config).out == "already there: made\n"
+    assert place.do("command.c", "create", config).out == "already there: in/made\n"
     assert (place.root / "log").read_text() == "run\n"
     place.do("command.c", "update", config)
     assert (place.root / "log").read_text() == "run\nrun\n", "a changed input runs it again although it is there"

@@ -201,28 +201,6 @@ def test_catching_the_stop_does_not_get_past_it(refused: tuple[Project, Finished
     assert statuses(output(project, job)) == ["completed", "completed", "failed", "pending"]
 
 
-def test_a_changed_notebook_blocks_with_the_difference(refused: tuple[Project, Finished, str]) -> None:
-    project, _, job = refused
-    if project.jobs()[0]["status"] != "blocked_decision":
-        pytest.fail("this test comes before the refusal")
-    path = project.folder / "self.ipynb"
-    before = path.read_text()
-    waiting = project.run("job", "status", job, "--json").json["waiting"][0]["plan"]
-    assert waiting
-    from clockwork_nb.errors import PlanStaleError
-    from clockwork_nb.runbook.notebook import read_notebook
-    from clockwork_nb.runbook.run import check_unchanged
-
-    recorded = read_notebook(path)
-    path.write_text(before.replace("went on", "went elsewhere"))
-    with pytest.raises(PlanStaleError) as caught:
-        check_unchanged(recorded)
-    path.write_text(before)
-    assert caught.value.exit_code == 13
-    assert "-print('went on')" in caught.value.hint
-    assert "+print('went elsewhere')" in caught.value.hint
-
-
 def test_a_refused_run_is_canceled_and_not_resumed(refused: tuple[Project, Finished, str]) -> None:
     project, _, job = refused
     project.run("reject", job, "--reason", "not today")

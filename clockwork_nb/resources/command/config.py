@@ -19,6 +19,7 @@ from clockwork_nb.resources.config import (
     Text,
     TextMap,
     WholeSeconds,
+    Word,
     each_once,
     refuse,
 )
@@ -36,7 +37,7 @@ class CommandConfig(Attributes):
     """Something a script or a program does."""
 
     script: SecretText | None = Field(default=None, description="the text of a script; give this or command")
-    command: Annotated[list[Text], AfterValidator(_words), Open] | None = Field(
+    command: Annotated[list[Word], AfterValidator(_words), Open] | None = Field(
         default=None, description="a program and its arguments, as a list; no shell reads it"
     )
     interpreter: Annotated[Literal["sh", "bash", "python3"], Open] = Field(

@@ -15,8 +15,8 @@ from clockwork_nb.resources.config import (
     Port,
     ProjectFolder,
     Seconds,
-    Text,
     Tries,
+    Word,
     refuse,
     single_block,
 )
@@ -116,7 +116,7 @@ class ServiceConfig(Attributes):
     """A supervised process."""
 
     name: Annotated[str, AfterValidator(_name), Open] | None = Field(default=None, description="its name for people")
-    command: Annotated[list[Text], AfterValidator(_words), Open] = Field(
+    command: Annotated[list[Word], AfterValidator(_words), Open] = Field(
         description="the program and its arguments, as a list; no shell reads it"
     )
     ports: Annotated[list[PortMapping], AfterValidator(_distinct), BeforeValidator(_as_mappings), Open] = Field(

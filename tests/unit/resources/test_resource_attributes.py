@@ -275,3 +275,8 @@ def test_checks_that_cannot_be_are_refused(attributes: dict[str, Any], words: st
 
 def test_messages_with_braces_are_kept_as_they_are() -> None:
     assert any("{x}" in message for _, message in problems("command", {"script": "x", "env": {"A {x}": "1"}}))
+
+
+def test_numbers_in_a_command_line_become_words() -> None:
+    assert config("service", command=["serve", 8080, True], port=1)["command"] == ["serve", "8080", "true"]
+    assert config("command", command=["sleep", 1])["command"] == ["sleep", "1"]
