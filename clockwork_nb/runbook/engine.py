@@ -43,19 +43,26 @@ class _Manager(NotebookExecutionManager):
     """papermill's bookkeeping, saving atomically and leaving statuses alone that it cannot know."""
 
     def save(self, **_: Any) -> None:
-        """Replace the output file with the notebook as it stands."""
+        """Replace the output file with the notebook as it stands: readers see the old or the new one, no mixture.
+
+        It is not forced to the disk after each cell; the log is, and tells what a lost power supply took from here.
+        """
         if self.output_path:
-            write_atomic(Path(self.output_path), _bytes(self.nb), mode=0o644)
+            path = Path(self.output_path)
+            draft = path.with_name(f".{path.name}.tmp")
+            draft.write_bytes(_bytes(self.nb))
+            draft.replace(path)
         self.last_save_time = self.now()
 
     def notebook_complete(self, **_: Any) -> None:
-        """Set the end time and save; cells that never ran stay ``pending``."""
+        """Set the end time and save for good; cells that never ran stay ``pending``."""
         self.end_time = self.now()
         self.nb.metadata.papermill["end_time"] = self.end_time.isoformat()
         if self.start_time is not None:
             self.nb.metadata.papermill["duration"] = (self.end_time - self.start_time).total_seconds()
         self.cleanup_pbar()
-        self.save()
+        if self.output_path:
+            write_atomic(Path(self.output_path), _bytes(self.nb), mode=0o644)
 
 
 class _Client(PapermillNotebookClient):

@@ -279,4 +279,4 @@ def test_messages_with_braces_are_kept_as_they_are() -> None:
 
 def test_numbers_in_a_command_line_become_words() -> None:
     assert config("service", command=["serve", 8080, True], port=1)["command"] == ["serve", "8080", "true"]
-    assert config("command", command=["sleep", 1])["command"] == ["sleep", "1"]
+    assert config("command", script=None, command=["sleep", 1])["command"] == ["sleep", "1"]
