@@ -64,7 +64,8 @@ def load_settings(env: Mapping[str, str] | None = None) -> Settings:
         home=Path(chosen).expanduser().absolute() if chosen else home_dir / ".clockwork",
         home_chosen=bool(chosen),
         out=Path(env.get("CLOCKWORK_OUT") or "clockwork-out"),
-        config=(Path(config_home) if config_home else home_dir / ".config") / "clockwork",
+        # A relative XDG_CONFIG_HOME counts as not set (XDG Base Directory Specification).
+        config=(Path(config_home) if config_home.startswith("/") else home_dir / ".config") / "clockwork",
         headless=env.get("CW_HEADLESS", "") not in {"", "0"},
         auto_approve=env.get("CW_AUTO_APPROVE", "") not in {"", "0"},
         job_socket=env.get("CW_JOB_SOCKET", ""),

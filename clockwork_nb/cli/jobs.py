@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, cast
 
-from clockwork_nb.errors import InvalidInputError
+from clockwork_nb.errors import ApprovalRequiredError, InvalidInputError
 from clockwork_nb.session.jobs import Jobs
 
 if TYPE_CHECKING:
@@ -108,7 +108,9 @@ def _ask_for_plan(jobs: Jobs, args: argparse.Namespace, out: Output) -> str:
         )
     out.text(plan_text(document, digest, color=out.color))
     if ask(f"\nApprove plan {digest[:8]}?  Type yes: ") != "yes":
-        raise InvalidInputError("nothing was approved", hint=f'To refuse it: clockwork reject {args.job} --reason "…"')
+        raise ApprovalRequiredError(
+            f"nothing was approved; {args.job} still waits", hint=f'Refuse     clockwork reject {args.job} --reason "…"'
+        )
     return digest
 
 

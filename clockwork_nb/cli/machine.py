@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import platform
+import re
 import sys
 from importlib import metadata
 from typing import TYPE_CHECKING, Any
@@ -20,7 +21,7 @@ _PACKAGES = ("ipykernel", "ipywidgets", "anywidget", "papermill", "jupyterlab", 
 
 
 def doctor(args: argparse.Namespace, out: Output) -> int:
-    """Say what this machine offers; 8 when a promise cannot be kept here."""
+    """Say what this machine offers."""
     document = _facts()
     out.document(document)
     for name, value in document["lines"]:
@@ -69,8 +70,8 @@ def _version(name: str) -> str:
 
 
 def _buttons(ipykernel: str) -> str:
-    parts = ipykernel.split(".")
-    new_enough = len(parts) >= 2 and (int(parts[0]), int(parts[1])) >= (7, 4)
+    found = re.match(r"(\d+)\.(\d+)", ipykernel)
+    new_enough = found is not None and (int(found[1]), int(found[2])) >= (7, 4)
     return (
         "buttons in notebooks work"
         if new_enough

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import os
 import sys
+import traceback
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -89,6 +90,14 @@ def _run(argv: Sequence[str], out: Output) -> int:
         raise TerminatedError("terminated", hint="\n".join(getattr(stopped, "__notes__", [_SAVED]))) from None
     except OSError as error:
         raise _foreign(error) from error
+    except ClockworkError:
+        raise
+    except Exception as error:
+        traceback.print_exc()
+        raise ClockworkError(
+            f"this is a defect of clockwork: {type(error).__name__}: {error}",
+            hint="Please report it with the lines above.",
+        ) from error
     return status
 
 

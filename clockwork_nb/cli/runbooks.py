@@ -45,7 +45,12 @@ def resume_notebook(args: argparse.Namespace, out: Output) -> int:
     """Go on with a notebook job."""
     from clockwork_nb.runbook.run import resume_notebook as resume
 
-    return _done(resume(args.job, on_cell=_cell_lines(out)), out)
+    if args.var:
+        raise InvalidInputError(
+            "a notebook takes its parameters when its run begins",
+            hint=f"A sensitive variable is given in the environment: CW_VAR_name=… clockwork job resume {args.job}",
+        )
+    return _done(resume(args.job, rerun=args.rerun, on_cell=_cell_lines(out)), out)
 
 
 def _done(result: RunResult, out: Output) -> int:

@@ -19,9 +19,8 @@ def state_text(document: Mapping[str, Any]) -> str:
     lines = [f"State     serial {document['serial']} · {plural(len(resources), 'resource')}", ""]
     width = max(columns_of(visible(r["address"])) for r in resources) + 3
     for entry in resources:
-        status = "" if entry["status"] == "ok" else f"   {entry['status']}"
-        what = entry["config"].get("path") or entry["identity"].get("detail") or ""
-        lines.append(f"  {pad(visible(entry['address']), width)}{visible(str(what))}{status}".rstrip())
+        status = "" if entry["status"] == "ok" else f"   {visible(entry['status'])}"
+        lines.append(f"  {pad(visible(entry['address']), width)}{_what(entry)}{status}".rstrip())
     outputs = document["outputs"]
     if outputs:
         lines.append("")
@@ -29,3 +28,15 @@ def state_text(document: Mapping[str, Any]) -> str:
             shown = "(sensitive)" if output["sensitive"] else value_text(output["value"], 100)
             lines.append(f"Output    {visible(output['name'])} = {shown}")
     return "\n".join(lines)
+
+
+def _what(entry: Mapping[str, Any]) -> str:
+    """Return what the resource is in the world, as far as it is recorded: its path, or that it runs and where."""
+    config, identity = entry["config"], entry["identity"]
+    words = [config.get("path"), config.get("creates"), identity.get("detail"), identity.get("status")]
+    if "pid" in identity:
+        words.append(f"pid {identity['pid']}")
+    words += [f"port {port['external']}" for port in config.get("ports") or () if "external" in port]
+    if isinstance(config.get("http"), Mapping):
+        words.append(config["http"].get("url"))
+    return ", ".join(visible(word) for word in words if isinstance(word, str) and word)

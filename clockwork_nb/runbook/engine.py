@@ -6,6 +6,8 @@ Ctrl-C; saving, which replaces the file atomically; errors, which keep their cla
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import json
 import logging
 import os
@@ -73,6 +75,7 @@ class _Client(PapermillNotebookClient):
         self.attempt = attempt
         self.sockets = sockets
         self.failure: CellFailure | None = None
+        self._running: asyncio.Future[Any] | None = None
 
     def create_kernel_manager(self) -> Any:
         """Return papermill's kernel manager, talking over private sockets of files: no port, no plain text on TCP."""
@@ -90,7 +93,7 @@ class _Client(PapermillNotebookClient):
                 cell.metadata.papermill["status"] = self.nb_man.COMPLETED
             elif cell.id not in numbers:
                 self.nb_man.cell_start(cell, index)
-                self.execute_cell(cell, index)
+                self._carry_out(cell, index)
                 self.nb_man.cell_complete(cell, cell_index=index)
             elif not self._cell(cell, index, numbers[cell.id]):
                 return
@@ -109,7 +112,7 @@ class _Client(PapermillNotebookClient):
         started = time.monotonic()
         self.nb_man.cell_start(cell, index)
         try:
-            self.execute_cell(cell, index)
+            self._carry_out(cell, index)
         except CellExecutionError as error:
             self.nb_man.cell_exception(self.nb.cells[index], cell_index=index, exception=error)
             return self._stop(cell, CellFailure(shown, error.ename, error.evalue, tuple(_traceback(cell))))
@@ -136,18 +139,31 @@ class _Client(PapermillNotebookClient):
         self.nb_man.save()
         return False
 
+    def _carry_out(self, cell: Any, index: int) -> None:
+        """Run a cell as `execute_cell` does, and remember the task: Ctrl-C leaves it without anybody to wait for it."""
+
+        async def run() -> None:
+            self._running = asyncio.ensure_future(self.async_execute_cell(cell, index))
+            await asyncio.wait([self._running])
+
+        run_sync(run)()
+        assert self._running is not None
+        self._running.result()
+
     def _let_the_step_end(self) -> None:
-        """Interrupt the kernel and wait until no step is running, so that the log says what each one did."""
-        try:
+        """Interrupt the kernel and wait for the cell, whose steps then have ended, so that the log says how."""
+
+        async def wait(running: asyncio.Future[Any]) -> None:
+            await asyncio.wait([running], timeout=_STEP_GRACE_S)
+            if not running.done():
+                running.cancel()
+            elif not running.cancelled():
+                running.exception()  # it is known why the cell ended
+
+        with contextlib.suppress(OSError, RuntimeError):
             run_sync(self.km.interrupt_kernel)()
-        except (OSError, RuntimeError):
-            return
-        deadline = time.monotonic() + _STEP_GRACE_S
-        while time.monotonic() < deadline:
-            state = self.attempt.run.state()
-            if not any(s.status == "started" for section in state.open_sections for s in section.steps.values()):
-                return
-            time.sleep(0.05)
+        if self._running is not None:
+            run_sync(wait)(self._running)
 
 
 def _traceback(cell: Any) -> Iterator[str]:

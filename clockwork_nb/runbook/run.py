@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -122,14 +122,28 @@ class NotebookRun:
 
     @classmethod
     def take(
-        cls, store: JobStore, job_id: str, notebook: Notebook, *, settings: Settings, on_cell: CellLine | None = None
+        cls,
+        store: JobStore,
+        job_id: str,
+        notebook: Notebook,
+        *,
+        settings: Settings,
+        rerun: Collection[str] = (),
+        on_cell: CellLine | None = None,
     ) -> NotebookRun:
         """Return the next attempt at an existing job, owned by this process and running.
+
+        Args:
+            rerun: ids of interrupted steps that a person wants to run again; the log says so.
 
         Raises:
             LeaseConflictError: somebody runs it. EnvironmentMismatchError: this is not where it started.
         """
+        from clockwork_nb.jobs.commands import interrupted_steps
+
         run = JobRun.take(store, job_id)
+        run.writer.append(interrupted_steps(run.state()))
+        run.writer.append([_retry(run.state(), name) for name in rerun])
         run.status("running")
         return cls(run, notebook, settings=settings, on_cell=on_cell)
 
@@ -315,8 +329,13 @@ def run_notebook(
     return _attempt(attempt)
 
 
-def resume_notebook(job_id: str, *, settings: Settings | None = None, on_cell: CellLine | None = None) -> RunResult:
+def resume_notebook(
+    job_id: str, *, rerun: Collection[str] = (), settings: Settings | None = None, on_cell: CellLine | None = None
+) -> RunResult:
     """Run a notebook job again from its first cell, its magics answering from the log, and return its evidence.
+
+    Args:
+        rerun: ids of interrupted steps to run again although it is not known what they did.
 
     Raises:
         PlanStaleError: the notebook is not the recorded one; the hint shows the difference.
@@ -339,9 +358,33 @@ def resume_notebook(job_id: str, *, settings: Settings | None = None, on_cell: C
         decision = state.open_decisions[0]
         document = parse_json(blobs.get(str(decision.binds["plan"])), what="the recorded plan")
         raise waiting_error(state, decision, document, recorded, output=spec["output"], report="")
+    for name in rerun:
+        _retry(state, name)  # before anything is written
     _check_unchanged(recorded)
     _check_kernel(spec["kernel"])
-    return _attempt(NotebookRun.take(store, job_id, recorded, settings=settings, on_cell=on_cell))
+    return _attempt(NotebookRun.take(store, job_id, recorded, settings=settings, rerun=rerun, on_cell=on_cell))
+
+
+def _retry(state: JobState, name: str) -> Draft:
+    """Return the event that says that a person wants the interrupted step *name* to run again.
+
+    Raises:
+        InvalidInputError: it is no interrupted step of an open section.
+    """
+    cut_off = [
+        (section.number, known, step.attempts)
+        for section in state.open_sections
+        for known, step in section.steps.items()
+        if step.status in {"started", "interrupted"}
+    ]
+    for number, known, attempts in cut_off:
+        if known == name:
+            payload = {"section": number, "step_id": name, "attempt": attempts + 1, "reason": "asked for by --rerun"}
+            return Draft("step.retried", payload)
+    names = ", ".join(known for _, known, _ in cut_off)
+    raise InvalidInputError(
+        f"{name} is no interrupted step of job {state.job_id}", hint=f"Interrupted: {names or 'none'}"
+    )
 
 
 def _check_goes_on(state: JobState) -> None:

@@ -56,10 +56,11 @@ def continue_section(
 
 
 def _check_interrupted(run: JobRun, known: SectionState, rerun: Collection[str]) -> None:
+    allowed = {*rerun, *_asked_for(run, known)}
     stuck = [
         name
         for name, step in known.steps.items()
-        if step.status == "interrupted" and not step.idempotent and name not in rerun
+        if step.status == "interrupted" and not step.idempotent and name not in allowed
     ]
     if not stuck:
         return
@@ -72,6 +73,17 @@ def _check_interrupted(run: JobRun, known: SectionState, rerun: Collection[str])
         ),
         details={"job_id": run.job_id, "steps": stuck},
     )
+
+
+def _asked_for(run: JobRun, known: SectionState) -> set[str]:
+    """Return the steps whose next attempt is in the log already: the person who resumed a notebook run wanted it."""
+    return {
+        str(e.payload["step_id"])
+        for e in run.writer.events()
+        if e.type == "step.retried"
+        and e.payload["section"] == known.number
+        and e.payload["attempt"] > known.steps[str(e.payload["step_id"])].attempts
+    }
 
 
 def _go_on(session: Session, run: JobRun, known: SectionState, options: PlanOptions) -> Section:

@@ -74,6 +74,8 @@ class Jobs:
                 "created_at": s.created_at,
                 "updated_at": s.updated_at,
                 "running": s.running,
+                # Of a job that is not at its end only its plan knows how many there are (`status`).
+                "steps": [s.steps_done, s.steps_done + s.steps_failed + s.steps_skipped] if s.finished else [0, 0],
                 "age": _age(s.updated_at, self.clock.now()),
             }
             for s in self.store.list()
@@ -194,13 +196,19 @@ class Jobs:
         document: Mapping[str, Any] = parse_json(self.store.blobs(job_id).get(digest), what="the recorded plan")
         return document, digest
 
-    def _open_decision(self, state: JobState) -> Decision:
+    def _open_decision(self, state: JobState, plan: str = "") -> Decision:
+        """Return the open decision about the plan that starts with *plan*; the oldest one when there is none such.
+
+        Raises:
+            InvalidTransitionError: none is open.
+        """
         if not state.open_decisions:
             raise InvalidTransitionError(
                 f"job {state.job_id} waits for no approval (it is {state.status})",
                 hint=f"clockwork job status {state.job_id}",
             )
-        decision: Decision = state.open_decisions[0]
+        found = [d for d in state.open_decisions if str(d.binds["plan"]).startswith(plan)]
+        decision: Decision = (found or state.open_decisions)[0]
         return decision
 
     # --- deciding -------------------------------------------------------------------------------------------------
@@ -216,7 +224,7 @@ class Jobs:
 
         state = self.state(job_id)
         self._refuse_own_tree(state)
-        decision = self._open_decision(state)
+        decision = self._open_decision(state, plan)
         bound = str(decision.binds["plan"])
         if len(plan) < 8 or not bound.startswith(plan):
             raise InvalidInputError(
@@ -338,6 +346,10 @@ class Jobs:
             raise InvalidTransitionError(
                 f"job {job_id} is {state.status}; there is nothing to resume",
                 hint=f"clockwork jobpack export {job_id}",
+            )
+        if state.adapter == "notebook":
+            raise InvalidInputError(
+                f"job {job_id} is the run of a notebook", hint=f"In a terminal: clockwork job resume {job_id}"
             )
         _check_given(state, dict(variables))
         run = JobRun.take(self.store, job_id)

@@ -146,8 +146,7 @@ class JobRun:
         try:
             for blob in blobs:
                 handle.put_blob(blob)
-            rules, fingerprint = environment_rules()
-            handle.append([Draft("env.captured", {"rules": rules, "hash": fingerprint})])
+            run._capture_environment()
             run.status("running")
         except BaseException as error:
             run.break_off(error)
@@ -166,11 +165,18 @@ class JobRun:
 
         run = cls(store.open(job_id), own=True)
         try:
-            check_environment(run.state(), environment_rules()[0])
+            if run.state().env_hash:
+                check_environment(run.state(), environment_rules()[0])
+            else:
+                run._capture_environment()  # its first process died before it came to that
         except BaseException:
             run.close("refused")
             raise
         return run
+
+    def _capture_environment(self) -> None:
+        rules, fingerprint = environment_rules()
+        self.writer.append([Draft("env.captured", {"rules": rules, "hash": fingerprint})])
 
     @classmethod
     def remote(cls, settings: Settings) -> JobRun:

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+import select
+import signal
 import subprocess
 import sys
-from collections.abc import Mapping
+import time
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -43,7 +46,7 @@ class Project:
     """
 
     root: Path
-    env: dict[str, str] = field(default_factory=dict)
+    env: dict[str, str] = field(default_factory=lambda: {"NO_COLOR": "1"})
 
     def __post_init__(self) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -65,7 +68,6 @@ class Project:
         return env | {
             "CLOCKWORK_HOME": str(self.store),
             "XDG_CONFIG_HOME": str(self.root / "config"),
-            "NO_COLOR": "1",
             **self.env,
         }
 
@@ -97,6 +99,39 @@ class Project:
             )
         return finished
 
+    def converse(
+        self,
+        *words: str,
+        answers: Sequence[tuple[str, str | signal.Signals]] = (),
+        expect: int | None = 0,
+        timeout: float = 60,
+    ) -> Finished:
+        """Run ``clockwork WORDS`` at a terminal and return how it ended, everything shown in ``out``.
+
+        Args:
+            answers: what to wait for in the output, and what to type or send then, one after the other.
+
+        Raises:
+            AssertionError: the status is not *expect* (None: any), or the command did not end in time.
+        """
+        here, there = os.openpty()
+        process = subprocess.Popen(
+            self.command(*words), cwd=self.folder, env=self.environment(), stdin=there, stdout=there, stderr=there,
+            start_new_session=True,
+        )  # fmt: skip
+        os.close(there)
+        try:
+            shown = _talk(here, process, list(answers), time.monotonic() + timeout)
+        finally:
+            os.close(here)
+            if process.poll() is None:
+                process.kill()
+            status = process.wait()
+        finished = Finished(status, shown.replace("\r\n", "\n"), "")
+        if expect is not None and status != expect:
+            raise AssertionError(f"clockwork {' '.join(words)} left with {status}, not {expect}\n{finished.out}")
+        return finished
+
     def start(self, *words: str) -> subprocess.Popen[str]:
         """Start ``clockwork WORDS`` in its own session and return the process."""
         return subprocess.Popen(
@@ -109,7 +144,48 @@ class Project:
         jobs: list[dict[str, Any]] = self.run("job", "list", "--json").json
         return jobs
 
+    def events(self, job: str = "") -> list[dict[str, Any]]:
+        """Return the events of *job*, of the newest one by default."""
+        events: list[dict[str, Any]] = self.run("job", "show", job or self.jobs()[0]["id"], "--json").json
+        return events
+
+    def approve(self, job: str) -> None:
+        """Approve the plan that *job* waits with."""
+        plan = self.run("job", "status", job, "--json").json["waiting"][0]["plan"]
+        self.run("approve", job, "--plan", plan[:8], "--reason", "test")
+
     def state(self) -> dict[str, Any]:
         """Return the recorded state."""
         state: dict[str, Any] = self.run("show", "--json").json
         return state
+
+
+def _talk(
+    terminal: int,
+    process: subprocess.Popen[bytes],
+    answers: list[tuple[str, str | signal.Signals]],
+    deadline: float,
+) -> str:
+    """Return what *process* showed on *terminal* until it ended or *deadline* passed, answering on the way."""
+    shown, read_to = b"", 0
+    while time.monotonic() < deadline:
+        ended = process.poll() is not None
+        if select.select([terminal], [], [], 0.02)[0]:
+            try:
+                piece = os.read(terminal, 65_536)
+            except OSError:  # Linux says EIO when the other end is closed
+                piece = b""
+            if not piece:
+                process.wait(max(0.1, deadline - time.monotonic()))
+                break
+            shown += piece
+        elif ended:
+            break
+        if answers and (at := shown.find(answers[0][0].encode(), read_to)) >= 0:
+            waited_for, answer = answers.pop(0)
+            read_to = at + len(waited_for.encode())
+            if isinstance(answer, signal.Signals):
+                process.send_signal(answer)
+            else:
+                os.write(terminal, answer.encode())
+    return shown.decode("utf-8", "replace")

@@ -28,13 +28,15 @@ def steps(count: int, *, each: str = "") -> str:
     for i in range(count):
         needs = f"  depends_on = [command.s{i - 1}]\n" if i else ""
         script = f"mkdir -p out; echo s{i} >> out/log; {each} touch out/s{i}"
-        blocks.append(f'command "s{i}" {{\n  script = "{script}"\n  creates = "out/s{i}"\n  idempotent = true\n{needs}}}')
+        blocks.append(
+            f'command "s{i}" {{\n  script = "{script}"\n  creates = "out/s{i}"\n  idempotent = true\n{needs}}}'
+        )
     return "\n".join(blocks) + "\n"
 
 
 def notebook(*cells: str | tuple[str, Sequence[str]]) -> str:
     """Return the text of a notebook of code cells ``c1``, ``c2``, …; a cell is its source, or source and tags."""
-    made = []
+    made: list[dict[str, Any]] = []
     for number, cell in enumerate(cells, 1):
         source, tags = (cell, ()) if isinstance(cell, str) else cell
         made.append(

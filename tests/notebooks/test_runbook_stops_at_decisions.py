@@ -206,5 +206,5 @@ def test_a_refused_run_is_canceled_and_not_resumed(refused: tuple[Project, Finis
     project.run("reject", job, "--reason", "not today")
     assert project.jobs()[0]["status"] == "canceled"
     again = project.run("job", "resume", job, expect=4)
-    assert 'its plan was refused by' in again.err
+    assert "its plan was refused by" in again.err
     assert "not today" in again.err

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -16,12 +17,23 @@ from clockwork_nb.settings import Settings, load_settings
 
 @pytest.fixture
 def settings(tmp_path: Path) -> Settings:
-    home = {"HOME": str(tmp_path), "CLOCKWORK_HOME": str(tmp_path / "home"), "XDG_CONFIG_HOME": str(tmp_path / "config")}
+    home = {
+        "HOME": str(tmp_path),
+        "CLOCKWORK_HOME": str(tmp_path / "home"),
+        "XDG_CONFIG_HOME": str(tmp_path / "config"),
+    }
     return load_settings({**home, "CLOCKWORK_OUT": str(tmp_path / "out")})
 
 
 def written(folder: Path, source: str = "x = 1") -> Path:
-    cell = {"cell_type": "code", "id": "a", "metadata": {}, "source": source, "outputs": [], "execution_count": None}
+    cell: dict[str, Any] = {
+        "cell_type": "code",
+        "id": "a",
+        "metadata": {},
+        "source": source,
+        "outputs": [],
+        "execution_count": None,
+    }
     path = folder / "run.ipynb"
     path.write_text(json.dumps({"cells": [cell], "metadata": {}, "nbformat": 4, "nbformat_minor": 5}))
     return path
@@ -43,7 +55,9 @@ def test_a_job_that_was_killed_before_it_took_in_its_notebook(tmp_path: Path, se
     assert "clockwork runbook run" in caught.value.hint
 
 
-def test_a_notebook_that_was_changed_shows_the_difference_and_writes_nothing(tmp_path: Path, settings: Settings) -> None:
+def test_a_notebook_that_was_changed_shows_the_difference_and_writes_nothing(
+    tmp_path: Path, settings: Settings
+) -> None:
     attempt = stopped(tmp_path, settings)
     before = len(open_store(settings).read(attempt.job_id).events)
     written(tmp_path, "x = 2")

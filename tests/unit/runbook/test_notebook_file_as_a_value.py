@@ -23,7 +23,9 @@ def code(source: Any, cell: Any = "a", **more: Any) -> dict[str, Any]:
 def test_running_or_saving_a_notebook_does_not_change_what_it_is() -> None:
     path = Path("run.ipynb")
     before = read_notebook(path, data(code("x = 1\ny = 2")))
-    after = read_notebook(path, data(code(["x = 1\n", "y = 2"], outputs=[{"output_type": "stream"}], execution_count=3)))
+    after = read_notebook(
+        path, data(code(["x = 1\n", "y = 2"], outputs=[{"output_type": "stream"}], execution_count=3))
+    )
     assert before.digest == after.digest
     assert before.difference(after) == ""
 
