@@ -201,11 +201,10 @@ def _drained(events: deque[EventView]) -> list[EventView]:
 
 def outcome_result(outcome: SectionOutcome, planned: Planned | None = None) -> Result:
     """Return how a section ended, for the notebook; what was *planned* is folded in below."""
-    mark = "(from this run's journal)\n" if outcome.recorded else ""
     html = outcome.html()
     if planned is not None:
         html += _folded(planned)
-    return Result("outcome", mark + outcome.text(), html, outcome.to_document(), outcome)
+    return Result("outcome", outcome.text(), html, outcome.to_document(), outcome)
 
 
 def _ended_early(section: Section, error: ClockworkError) -> Result:

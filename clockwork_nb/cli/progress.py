@@ -62,9 +62,9 @@ def _decide(section: Section, settings: Settings, *, auto_approve: bool, json: b
         f"\nRun plan {section.plan_digest[:8]}{f' (risk: {risks})' if risks else ''}?"
         "  yes runs it, no refuses it, anything else leaves it waiting: "
     )
-    if answer == "yes":
+    if answer.lower() in {"y", "yes"}:
         section.decide("granted", via="terminal", reason=ask("Reason (may be empty): "))
-    elif answer == "no":
+    elif answer.lower() in {"n", "no"}:
         section.decide("denied", via="terminal", reason=ask("Reason (may be empty): "))
         section.reject()
     else:

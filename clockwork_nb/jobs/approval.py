@@ -118,7 +118,7 @@ def grant(
     decision = _open(state, which, now)
     _check_voice(by, via)
     text = clip(reason.strip(), 4096)
-    if not text and via not in _UNATTENDED:
+    if not text.strip(".… ") and via not in _UNATTENDED:  # "…" is what the printed command has in its place
         raise InvalidInputError("an approval needs a reason", hint="Add --reason TEXT.")
     different = moved(decision.binds, seen)
     if different:

@@ -115,7 +115,7 @@ def _approvals(approvals: Sequence[Document]) -> list[str]:
             text = f"{plan}: no person approved ({approval['via']}) {reason}, {at}"
         else:
             text = f"{plan} by {_clean(approval['by'])} {reason}, {at}"
-        out.append(f"{text}, {'before the first step' if approval['used'] else 'not used'}")
+        out.append(f"{text}, {'before its first step' if approval['used'] else 'not used'}")
     if len(approvals) > _SHOWN_APPROVALS:
         out.append(f"and {len(approvals) - _SHOWN_APPROVALS} more (--json shows all)")
     return out

@@ -82,7 +82,13 @@ class _Client(PapermillNotebookClient):
         manager = super().create_kernel_manager()
         manager.transport = "ipc"
         manager.ip = str(self.sockets / "k")
+        manager.connection_file = str(self.sockets / "kernel.json")
         return manager
+
+    def end_kernel(self) -> None:
+        """Kill a kernel that a signal left behind while it started; then nobody writes to its folder any more."""
+        if self.km is not None and self.km.has_kernel:
+            run_sync(self.km.shutdown_kernel)(now=True)
 
     def papermill_execute_cells(self) -> None:
         """Run every cell in order; stop at the first that fails."""
@@ -247,6 +253,8 @@ class ClockworkEngine(NBClientEngine):
                 except (RuntimeError, DeadKernelError) as error:  # the kernel did not start, or died
                     error.add_note(_tail(said))
                     raise
+                finally:
+                    client.end_kernel()
             return client.failure
 
 

@@ -323,10 +323,11 @@ def run_notebook(
     parameters = notebook.parameters(given)
     _check_kernel(kernel)
     root = (out or settings.out).expanduser()
+    execute = _engine()
     attempt = NotebookRun.create(notebook, parameters, settings=settings, out=root, kernel=kernel, on_cell=on_cell)
     if on_job is not None:
         on_job(attempt.job_id)
-    return _attempt(attempt)
+    return _attempt(attempt, execute)
 
 
 def resume_notebook(
@@ -362,7 +363,9 @@ def resume_notebook(
         _retry(state, name)  # before anything is written
     _check_unchanged(recorded)
     _check_kernel(spec["kernel"])
-    return _attempt(NotebookRun.take(store, job_id, recorded, settings=settings, rerun=rerun, on_cell=on_cell))
+    execute = _engine()
+    attempt = NotebookRun.take(store, job_id, recorded, settings=settings, rerun=rerun, on_cell=on_cell)
+    return _attempt(attempt, execute)
 
 
 def _retry(state: JobState, name: str) -> Draft:
@@ -427,11 +430,16 @@ def _check_kernel(name: str) -> None:
         raise InvalidInputError(f"there is no kernel {name or DEFAULT_KERNEL!r}", hint=f"Installed: {known}") from error
 
 
-def _attempt(attempt: NotebookRun) -> RunResult:
+def _engine() -> Callable[[NotebookRun], None]:
+    """Return what carries out an attempt. Loading it takes a second, so it is done before there is a job to leave."""
     import papermill  # noqa: F401 - first: it loads its engines, and ours is one of them
 
     from clockwork_nb.runbook.engine import execute
 
+    return execute
+
+
+def _attempt(attempt: NotebookRun, execute: Callable[[NotebookRun], None]) -> RunResult:
     go_on = f"Go on with: clockwork job resume {attempt.job_id}"
     try:
         try:

@@ -66,7 +66,7 @@ def _check_interrupted(run: JobRun, known: SectionState, rerun: Collection[str])
         return
     name = stuck[0]
     raise StepInterruptedError(
-        f"step {name} was running when its process died; it is not known what it did",
+        f"step {name} was cut off while it ran; it is not known what it did",
         hint=(
             f"Look at what it did. To run it again:  clockwork job resume {run.job_id} --rerun '{name}'\n"
             "A step that may always run again says so with  idempotent = true"

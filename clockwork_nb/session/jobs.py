@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import threading
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
@@ -150,6 +151,10 @@ class Jobs:
         return [done, total]
 
     def _message(self, state: JobState) -> str:
+        granted = _granted(state)
+        if granted is not None and not state.final:
+            plan = str(granted.binds["plan"])[:8]
+            return f'plan {plan} is approved by {granted.by} "{granted.reason}", not resumed yet'
         blocked = state.checkpoints.get("blocked")
         return blocked.summary if blocked is not None and state.status.startswith("blocked_e") else ""
 
@@ -174,7 +179,16 @@ class Jobs:
                 f'clockwork approve {job} --plan {plan} --reason "…"  &&  clockwork job resume {job}',
                 f'clockwork reject {job} --reason "…"',
             ]
-        return [] if running else [f"clockwork job resume {job}"]
+        if running:
+            return []
+        stuck = [
+            name
+            for section in state.open_sections
+            for name, step in section.steps.items()
+            if step.status in {"interrupted", "started"} and not step.idempotent
+        ]
+        again = "".join(f" --rerun {shlex.quote(name)}" for name in stuck)
+        return [f"clockwork job resume {job}{again}"]
 
     def events(self, job_id: str) -> list[dict[str, Any]]:
         """Return the job's events as documents, oldest first."""
@@ -203,6 +217,12 @@ class Jobs:
             InvalidTransitionError: none is open.
         """
         if not state.open_decisions:
+            granted = _granted(state)
+            if granted is not None:
+                raise InvalidTransitionError(
+                    f"plan {str(granted.binds['plan'])[:8]} is approved already, by {granted.by}",
+                    hint=f"clockwork job resume {state.job_id}",
+                )
             raise InvalidTransitionError(
                 f"job {state.job_id} waits for no approval (it is {state.status})",
                 hint=f"clockwork job status {state.job_id}",
@@ -483,3 +503,9 @@ def _age(stamp: str, now: datetime) -> str:
         if seconds >= size:
             return f"{seconds // size} {unit} ago"
     return f"{max(0, seconds)} s ago"
+
+
+def _granted(state: JobState) -> Decision | None:
+    """Return the latest decision that was granted and not used yet, None when there is none."""
+    found = [d for d in state.decisions.values() if d.status == "granted" and not d.uses]
+    return found[-1] if found else None

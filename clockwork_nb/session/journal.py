@@ -123,7 +123,7 @@ def section_in_journal(
             )
         document = _document(run, known)
         planned = Planned(document, digest(dict(document)), recorded=True)
-        outcome = session.restored_outcome(document, known.done, run.job_id)
+        outcome = session.restored_outcome(run, known, document)
         return Section(session, verb, planned, None, run, known.number, restored=outcome)
     from clockwork_nb.session.continuation import continue_section
 

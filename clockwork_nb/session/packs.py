@@ -118,7 +118,8 @@ class Packs:
 
         path = Path(target)
         if not path.is_file():
-            path, job = self._pack_of(target), job or target
+            path = self._pack_of(target)
+            job = job or (None if target == path.name else target)
         data = read_input(path, most=MAX_PACK_BYTES)
         public = None
         if key is not None:
@@ -147,6 +148,9 @@ class Packs:
         Raises:
             InvalidInputError: there is none.
         """
+        named = self.folder / job_id  # as the footer names it
+        if "/" not in job_id and named.is_file():
+            return named
         if not JOB_ID.match(job_id):
             raise InvalidInputError(f"{job_id} is not a file and not a job id", hint="See: clockwork job list")
         final = self.folder / f"jobpack_{job_id}.zip"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -48,6 +49,7 @@ class SectionOutcome:
     failed: int = 0
     skipped: int = 0
     interrupted: int = 0
+    rerun: tuple[str, ...] = ()
     unstarted: int = 0
     duration_s: float = 0.0
     outputs: tuple[Mapping[str, Any], ...] = ()
@@ -69,7 +71,8 @@ class SectionOutcome:
             return None
         if self.error.details.get("stopped") == "cancel":
             return []  # the job was ended, not only this run of it
-        return [f"clockwork job resume {self.job_id}"]
+        again = "".join(f" --rerun {shlex.quote(step)}" for step in self.rerun)
+        return [f"clockwork job resume {self.job_id}{again}"]
 
     def html(self) -> str:
         """Return the frozen result for a notebook, escaped."""
@@ -371,6 +374,7 @@ class Section:
             failed=len(result.failed),
             skipped=len(result.skipped),
             interrupted=len(result.interrupted),
+            rerun=tuple(s for s in result.interrupted if not self._idempotent(s)),
             unstarted=len(result.waiting),
             duration_s=time.monotonic() - started,
             outputs=ran.outputs,
@@ -384,6 +388,9 @@ class Section:
         self._block(result.error)
         status = "canceled" if isinstance(result.error, InterruptedByUserError) else "failed"
         return replace(outcome, status=status, outputs=())
+
+    def _idempotent(self, step: str) -> bool:
+        return any(a["id"] == step and a["idempotent"] for a in self.planned.document["actions"]["steps"])
 
     def _block(self, error: BaseException) -> None:
         """Leave an own job where it can be resumed, saying why; end it when that is what was asked for."""

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from clockwork_nb.assembly.prior import PriorState
     from clockwork_nb.diagnostics import Diagnostic
     from clockwork_nb.intake.desired import EnvFacts
+    from clockwork_nb.jobs.model import SectionState
     from clockwork_nb.ports import Registry
     from clockwork_nb.session.building import Built
 
@@ -457,12 +458,30 @@ class Session:
             )
         return planned, options
 
-    def restored_outcome(self, document: Mapping[str, Any], done: int, job_id: str) -> SectionOutcome:
-        """Return the outcome of a section that an earlier attempt of this notebook run finished."""
+    def restored_outcome(self, run: JobRun, section: SectionState, document: Mapping[str, Any]) -> SectionOutcome:
+        """Return the outcome of *section*, which an earlier attempt of this notebook run finished, steps and all."""
+        from clockwork_nb.jobs.progress import RunProgress
+
+        progress = RunProgress(run.job_id)
+        progress.expect(document, section.plan)
+        progress.feed_all(run.writer.events())
         outputs = tuple(
-            {"name": o["name"], "value": o["after"], "sensitive": o["sensitive"]} for o in document["outputs"]
+            {"name": o["name"], "value": o["after"], "sensitive": o["sensitive"]}
+            for o in document["outputs"]
+            if o["after"] is not None
         )
-        return SectionOutcome("completed", job_id=job_id, done=done, outputs=outputs, recorded=True)
+        return SectionOutcome(
+            "completed" if section.done else "nothing",
+            section.verb,
+            run.job_id,
+            section.plan,
+            done=section.done,
+            duration_s=progress.elapsed_ms() / 1000,
+            outputs=outputs if section.verb == "apply" else (),
+            snapshot=progress.snapshot(),
+            recorded=True,
+            unchanged=sum(1 for c in document["changes"] if c["kind"] == "noop"),
+        )
 
 
 def _counts(document: Mapping[str, Any]) -> dict[str, int]:

@@ -77,7 +77,7 @@ def raw(project: Project, *words: str) -> bytes:
 
 
 def test_name_that_is_not_unicode_is_shown_and_not_a_crash(project: Project) -> None:
-    words = [*project.command("plan", "-C"), b"\xff\xfe"]
+    words: list[str | bytes] = [*project.command("plan", "-C"), b"\xff\xfe"]
     done = subprocess.run(words, cwd=project.folder, env=project.environment(), capture_output=True, check=False)
     assert done.returncode == 6
     assert b"is not a folder" in done.stderr

@@ -28,6 +28,7 @@ def test_a_project_without_secrets_is_readable_as_a_whole(tmp_path: Path) -> Non
 
 
 def test_hidden_paths_are_left_out_at_every_depth(tmp_path: Path) -> None:
+    (tmp_path / "deep/er/store").mkdir(parents=True)
     hidden = [tmp_path / ".clockwork", tmp_path / ".clockwork" / "nb" / "a", tmp_path / "deep" / "er" / "store"]
     grants = [g for g in read_roots(tmp_path, hidden=hidden) if str(tmp_path) in g.path]
     assert grants == [

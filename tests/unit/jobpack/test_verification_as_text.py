@@ -17,7 +17,7 @@ def test_a_verified_pack_says_who_what_and_how_much() -> None:
     assert shown["signed by"].startswith("ops (ed25519 SHA256:")
     assert shown["job"] == "quickstart.ipynb, completed, 3 cells, 3 steps, 0 failed"
     assert "no person approved (auto)" in text
-    assert "  approved      plan " in text and 'by ops "port move agreed", 00:00 UTC, before the first step' in text
+    assert "  approved      plan " in text and 'by ops "port move agreed", 00:00 UTC, before its first step' in text
     assert "3 steps ⇔ plan ⇔ artifacts" in shown["checked"]
     assert len(rest) < 20
 
