@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import os
-import shlex
 import threading
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
-from datetime import datetime
-from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal
 
@@ -24,6 +21,7 @@ from clockwork_nb.errors import (
 )
 from clockwork_nb.ids import check_job_id
 from clockwork_nb.ports import EventView
+from clockwork_nb.session.job_status import age, shown_reason, status_document, unused_grant
 from clockwork_nb.session.options import PlanOptions
 from clockwork_nb.session.runs import JobRun, open_store
 from clockwork_nb.settings import Settings, load_settings
@@ -37,15 +35,6 @@ if TYPE_CHECKING:
 __all__ = ["Jobs"]
 
 _PLAN_READ_IN_PASSING: Final = 1 << 20
-_BUDGETS: Final = {
-    "wall_time_seconds": "wall",
-    "step_count": "steps",
-    "retry_count": "retries",
-    "tool_call_count": "tool calls",
-    "tokens": "tokens",
-    "cost": "cost",
-}
-"""Dimension of a budget → its word in ``job status``."""
 
 
 class Jobs:
@@ -69,7 +58,7 @@ class Jobs:
             {
                 "id": s.job_id,
                 "status": s.status or "damaged",
-                "reason": s.damaged or _reason(s.status, s.reason, running=s.running),
+                "reason": s.damaged or shown_reason(s.status, s.reason, running=s.running),
                 "name": s.name,
                 "adapter": s.adapter,
                 "created_at": s.created_at,
@@ -77,7 +66,7 @@ class Jobs:
                 "running": s.running,
                 # Of a job that is not at its end only its plan knows how many there are (`status`).
                 "steps": [s.steps_done, s.steps_done + s.steps_failed + s.steps_skipped] if s.finished else [0, 0],
-                "age": _age(s.updated_at, self.clock.now()),
+                "age": age(s.updated_at, self.clock.now()),
             }
             for s in self.store.list()
         ]
@@ -98,97 +87,14 @@ class Jobs:
         folder = self.store.existing(check_job_id(job_id))
         quick = self.store.from_snapshot(folder, self.store.genesis(job_id))
         state = self.store.read(job_id).state if quick is None else quick.state
-        running = self.store.summary(job_id).running
-        now = self.clock.now()
-        cells = list(state.cells.values())
-        return {
-            "id": state.job_id,
-            "name": state.name,
-            "adapter": state.adapter,
-            "status": state.status,
-            "reason": _reason(state.status, state.reason, running=running),
-            "created_at": state.created_at,
-            "updated_at": state.updated_at,
-            "age": _age(state.updated_at, now),
-            "tainted": state.tainted,
-            "running": running,
-            "cells": [sum(1 for c in cells if c in {"completed", "restored"}), len(cells)],
-            "steps": self._steps(state),
-            "waiting": [self._question(state, d, now) for d in state.open_decisions],
-            "counters": state.counters.to_payload(),
-            "limits": dict(state.limits),
-            "budgets": _budgets(state),
-            "lease": "held by a live process" if running else "free",
-            "events": state.seq,
-            "snapshot": 0 if quick is None else state.seq - len(quick.events),
-            "sections": [
-                {
-                    "number": s.number,
-                    "verb": s.verb,
-                    "cell": s.cell,
-                    "outcome": s.outcome or "open",
-                    "changes": s.changes,
-                    "done": s.done if s.outcome else sum(1 for x in s.steps.values() if x.status == "completed"),
-                    "failed": s.failed if s.outcome else sum(1 for x in s.steps.values() if x.status == "failed"),
-                }
-                for s in state.sections.values()
-            ],
-            "message": self._message(state),
-            "next": self._next(state, running=running),
-        }
-
-    def _steps(self, state: JobState) -> list[int]:
-        """Return how many steps are done, and of how many; of a section that is not closed its plan tells."""
-        done = total = 0
-        blobs = self.store.blobs(state.job_id)
-        for section in state.sections.values():
-            if section.outcome:
-                done += section.done
-                total += section.done + section.failed + section.skipped
-                continue
-            done += sum(1 for step in section.steps.values() if step.status == "completed")
-            total += max(len(section.steps), _planned_steps(blobs, section.plan))
-        return [done, total]
-
-    def _message(self, state: JobState) -> str:
-        granted = _granted(state)
-        if granted is not None and not state.final:
-            plan = str(granted.binds["plan"])[:8]
-            return f'plan {plan} is approved by {granted.by} "{granted.reason}", not resumed yet'
-        blocked = state.checkpoints.get("blocked")
-        return blocked.summary if blocked is not None and state.status.startswith("blocked_e") else ""
-
-    def _question(self, state: JobState, decision: Decision, now: datetime) -> dict[str, Any]:
-        asked = next((c for c in state.checkpoints.values() if c.seq == decision.checkpoint_seq), None)
-        since = datetime.fromisoformat(asked.created_at) if asked else now
-        return {
-            "plan": str(decision.binds["plan"]),
-            "section": decision.section,
-            "summary": asked.summary if asked else "",
-            "since": since.astimezone().strftime("%H:%M"),
-            "for_ms": int((now - since).total_seconds() * 1000),
-        }
-
-    def _next(self, state: JobState, *, running: bool) -> list[str]:
-        job = state.job_id
-        if state.final:
-            return [f"clockwork jobpack export {job}"]
-        if state.open_decisions:
-            plan = str(state.open_decisions[0].binds["plan"])[:8]
-            return [
-                f'clockwork approve {job} --plan {plan} --reason "…"  &&  clockwork job resume {job}',
-                f'clockwork reject {job} --reason "…"',
-            ]
-        if running:
-            return []
-        stuck = [
-            name
-            for section in state.open_sections
-            for name, step in section.steps.items()
-            if step.status in {"interrupted", "started"} and not step.idempotent
-        ]
-        again = "".join(f" --rerun {shlex.quote(name)}" for name in stuck)
-        return [f"clockwork job resume {job}{again}"]
+        blobs = self.store.blobs(job_id)
+        return status_document(
+            state,
+            running=self.store.summary(job_id).running,
+            snapshot=0 if quick is None else state.seq - len(quick.events),
+            planned_steps=lambda plan: _planned_steps(blobs, plan),
+            now=self.clock.now(),
+        )
 
     def events(self, job_id: str) -> list[dict[str, Any]]:
         """Return the job's events as documents, oldest first."""
@@ -217,7 +123,7 @@ class Jobs:
             InvalidTransitionError: none is open.
         """
         if not state.open_decisions:
-            granted = _granted(state)
+            granted = unused_grant(state)
             if granted is not None:
                 raise InvalidTransitionError(
                     f"plan {str(granted.binds['plan'])[:8]} is approved already, by {granted.by}",
@@ -463,49 +369,3 @@ def _planned_steps(blobs: BlobStore, plan: str) -> int:
         return len(parse_json(blobs.get(plan), what="the recorded plan")["actions"]["steps"])
     except (OSError, ClockworkError):
         return 0  # job status tells what the log knows; a damaged blob is told by whoever needs it
-
-
-def _reason(status: str, reason: str, *, running: bool) -> str:
-    """Return why the job is where it is; a job that says it runs while nobody runs it was cut off."""
-    return "its process is gone" if status in {"running", "queued"} and not running else reason
-
-
-def _budgets(state: JobState) -> list[dict[str, Any]]:
-    """Return the budgets in force or touched, as people read them, in the order of the dimensions."""
-    out = []
-    for dimension, name in _BUDGETS.items():
-        used, limit = state.counters.used(dimension), Decimal(state.limits.get(dimension, "0"))
-        if used or limit:
-            shown = _clock if dimension == "wall_time_seconds" else str
-            out.append(
-                {"name": name, "used": shown(used), "limit": shown(limit) if limit else "", "touched": bool(used)}
-            )
-    return out
-
-
-def _clock(seconds: Decimal) -> str:
-    """Return *seconds* like ``0:41`` or ``1:02:03``.
-
-    >>> _clock(Decimal("41.2")), _clock(Decimal(3723))
-    ('0:41', '1:02:03')
-    """
-    minutes, rest = divmod(int(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
-
-
-def _age(stamp: str, now: datetime) -> str:
-    """Return how long ago *stamp* was, in words; empty when there is none."""
-    if not stamp:
-        return ""
-    seconds = int((now - datetime.fromisoformat(stamp)).total_seconds())
-    for size, unit in ((86_400, "d"), (3_600, "h"), (60, "min")):
-        if seconds >= size:
-            return f"{seconds // size} {unit} ago"
-    return f"{max(0, seconds)} s ago"
-
-
-def _granted(state: JobState) -> Decision | None:
-    """Return the latest decision that was granted and not used yet, None when there is none."""
-    found = [d for d in state.decisions.values() if d.status == "granted" and not d.uses]
-    return found[-1] if found else None

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from clockwork_nb.canonical import digest
 from clockwork_nb.clock import Clock, SystemClock, rfc3339
-from clockwork_nb.errors import InvalidInputError, PlanStaleError, StoreIOError
+from clockwork_nb.errors import StoreIOError
 from clockwork_nb.ports import Draft
 from clockwork_nb.session.configuration import CellReport, ConfigurationSources
 from clockwork_nb.session.free_ports import FreePorts
@@ -19,7 +19,7 @@ from clockwork_nb.session.planning import Planned, observe_all
 from clockwork_nb.session.runs import TOOL_VERSION, JobRun
 from clockwork_nb.session.sections import Section, SectionOutcome, bind_drafts, put_evidence
 from clockwork_nb.settings import Settings, load_settings
-from clockwork_nb.workspace import Workspace, folder_workspace, notebook_workspace, read_input
+from clockwork_nb.workspace import Workspace, folder_workspace, notebook_workspace
 
 if TYPE_CHECKING:
     from clockwork_nb.assembly.prior import PriorState
@@ -292,7 +292,9 @@ class Session:
             if found is not None:
                 return found
         if plan_file is not None:
-            planned, options = self._saved_plan(plan_file, options)
+            from clockwork_nb.session.saved_plan import plan_from_file
+
+            planned, options = plan_from_file(self, plan_file, options)
             verb = "destroy" if options.destroy else verb
         elif verb == "verify":
             planned = self.plan_verify(options)
@@ -422,41 +424,6 @@ class Session:
                 ]
             )  # fmt: skip
         return Section(self, verb, planned, None, run, number)
-
-    def _saved_plan(self, path: Path, given: PlanOptions) -> tuple[Planned, PlanOptions]:
-        """Return the plan in the file *path*, made anew from what is true now, and the options it was made with.
-
-        Its variables come from the file, but the sensitive ones, which it does not hold, from *given*.
-        """
-        from clockwork_nb.assembly.planfile import decode_plan, explain_stale
-
-        saved = decode_plan(read_input(path))
-        named = {name for name, _ in given.variables}
-        for item in saved.document["variables"]:
-            if item["name"] in named or item["source"] == "default":
-                continue
-            if not item["sensitive"]:
-                self.sources.set_variable(item["name"], item["value"], item["source"], raw=False)
-            elif item["source"] == "--var":
-                raise InvalidInputError(
-                    f"{path.name} was made with a sensitive value for {item['name']}, which no file keeps",
-                    hint=f"Give it again: clockwork apply {path.name} --var {item['name']}=…",
-                )
-        options = replace(
-            given,
-            destroy=bool(saved.document["destroy"]),
-            targets=tuple(saved.document["targets"]),
-            prune=bool(saved.document["prune"]),
-        )
-        planned = self.make_plan(options)
-        if planned.digest != saved.digest:
-            moved = explain_stale(saved.document, planned.document)
-            raise PlanStaleError(
-                f"{path.name} is not what would happen now: {'; '.join(moved) or 'the plan differs'}",
-                hint="Nothing was run. Plan again, look, and apply that: clockwork plan --out plan.json",
-                details={"saved": saved.digest, "now": planned.digest, "moved": moved},
-            )
-        return planned, options
 
     def restored_outcome(self, run: JobRun, section: SectionState, document: Mapping[str, Any]) -> SectionOutcome:
         """Return the outcome of *section*, which an earlier attempt of this notebook run finished, steps and all."""

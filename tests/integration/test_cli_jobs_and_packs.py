@@ -64,7 +64,8 @@ def test_job_whose_process_was_killed_says_so_and_how_to_go_on(project: Project)
     process.communicate()
     job = project.jobs()[0]
     assert (job["status"], job["reason"], job["running"]) == ("running", "its process is gone", False)
-    assert status(project, job["id"])["next"] == [f"clockwork job resume {job['id']}"]
+    again = f"clockwork job resume {job['id']} --rerun command.slow:run_command"
+    assert status(project, job["id"])["next"] == [again]
     assert "its process is gone" in project.run("job", "list").out
 
 

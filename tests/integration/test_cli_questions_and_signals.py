@@ -20,9 +20,10 @@ SLOW = SITE + (
 QUESTION = "leaves it waiting: "
 
 
-def test_yes_runs_the_plan_and_records_who_and_why(project: Project) -> None:
+@pytest.mark.parametrize("answer", ["yes\n", " Y \n"], ids=["word", "letter"])
+def test_yes_runs_the_plan_and_records_who_and_why(project: Project, answer: str) -> None:
     project.write({"main.cw": SITE})
-    done = project.converse("apply", answers=[(QUESTION, "yes\n"), ("Reason", "agreed with ops\n")])
+    done = project.converse("apply", answers=[(QUESTION, answer), ("Reason", "agreed with ops\n")])
     assert "Applied 1 step" in done.out
     granted = next(e for e in project.events() if e["type"] == "approval.granted")["payload"]
     assert (granted["via"], granted["reason"]) == ("terminal", "agreed with ops")
@@ -37,7 +38,7 @@ def test_no_ends_the_job_and_runs_nothing(project: Project) -> None:
 
 
 @pytest.mark.parametrize(
-    "answer", ["perhaps\n", "YES\n", "\n", "\x04"], ids=["word", "capitals", "empty", "end of input"]
+    "answer", ["perhaps\n", "yes please\n", "\n", "\x04"], ids=["word", "more words", "empty", "end of input"]
 )
 def test_any_other_answer_leaves_the_job_waiting(project: Project, answer: str) -> None:
     project.write({"main.cw": SITE})

@@ -8,6 +8,7 @@ import re
 import signal
 import subprocess
 import sys
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -256,6 +257,23 @@ def test_sigterm_in_the_middle_of_an_apply_ends_clean_and_is_resumed(tmp_path: P
     job = _stopped(project, signal.SIGTERM)
     project.run("job", "resume", job)
     _once_each(project, job, 5)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("delay", [0.0, 0.2, 0.4, 0.7, 1.0])
+def test_ctrl_c_while_the_kernel_starts_leaves_a_job_that_can_be_resumed(tmp_path: Path, delay: float) -> None:
+    project = project_in(tmp_path)
+    project.write({"run.ipynb": notebook(LOAD, "import time; time.sleep(3)")})
+    engine = project.start("runbook", "run", "run.ipynb")
+    wait_for_events(project, 5)
+    time.sleep(delay)
+    engine.send_signal(signal.SIGINT)
+    _, err = engine.communicate(timeout=40)
+    assert engine.returncode == 130
+    assert f"clockwork job resume {newest(project)}" in err
+    assert "Traceback" not in err, err
+    assert left_behind(project) == []
+    assert project.jobs()[0]["reason"] == "interrupted"
 
 
 @pytest.mark.slow
