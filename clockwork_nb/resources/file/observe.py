@@ -47,9 +47,12 @@ def observe(config: Mapping[str, Any], context: ObserveContext) -> Observation:
         return Observation(None, detail=f"cannot be read: {error.strerror}")
     finally:
         os.close(handle)
-    seen: dict[str, Any] = {"kind": "file", "mode": f"{stat.S_IMODE(info.st_mode):04o}", "size": info.st_size}
+    mode = f"{stat.S_IMODE(info.st_mode):04o}"
     content = config.get("content")
-    # The digest of a secret would help somebody guess it: it stays as sensitive as the content.
-    secret = isinstance(content, Sensitive) or sealed(content)
-    seen["sha256"] = Sensitive(digest.hexdigest()) if secret else digest.hexdigest()
-    return Observation(True, seen, f"{info.st_size} bytes, mode {seen['mode']}")
+    if isinstance(content, Sensitive) or sealed(content):
+        # Digest and size of a secret would help somebody guess it: the one stays as sensitive, the other is not said.
+        return Observation(
+            True, {"kind": "file", "mode": mode, "sha256": Sensitive(digest.hexdigest())}, f"mode {mode}"
+        )
+    seen = {"kind": "file", "mode": mode, "size": info.st_size, "sha256": digest.hexdigest()}
+    return Observation(True, seen, f"{info.st_size} bytes, mode {mode}")
