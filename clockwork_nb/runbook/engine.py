@@ -129,7 +129,7 @@ class _Client(PapermillNotebookClient):
             if not isinstance(error, Exception):
                 self._let_the_step_end()
             raise
-        stop = self.attempt.unsettled(shown)
+        stop = self.attempt.unsettled(cell.id, shown)
         if stop is not None:
             self.nb_man.cell_exception(cell, cell_index=index)
             return self._stop(cell, stop)
@@ -239,7 +239,7 @@ class ClockworkEngine(NBClientEngine):
         execution_timeout: int | None = None,
         **_: Any,
     ) -> CellFailure | None:
-        with _job_socket(attempt) as (folder, environment):
+        with _own_folder(attempt.job_id) as folder, _job_socket(attempt, folder) as environment:
             client = _Client(
                 manager, attempt, folder, timeout=execution_timeout, startup_timeout=start_timeout,
                 kernel_name=kernel_name, log_output=log_output, store_widget_state=False,
@@ -262,33 +262,41 @@ def _tail(path: Path) -> str:
     return path.read_bytes()[-_MAX_SAID:].decode("utf-8", "replace").strip()
 
 
-def _short_folder() -> Path:
-    """Return a new folder, 0700, whose name is short enough for sockets in it: they hold about 100 bytes."""
+@contextmanager
+def _own_folder(job_id: str) -> Iterator[Path]:
+    """Yield a new folder, 0700, whose name is short enough for sockets in it: they hold about 100 bytes.
+
+    Those that killed attempts at the same job left are removed; the job is ours, so nobody uses them.
+    """
     long = len(os.fsencode(tempfile.gettempdir())) > _MAX_FOLDER
-    return Path(tempfile.mkdtemp(prefix="cw-", dir="/tmp" if long else None))  # noqa: S108
+    base = Path("/tmp" if long else tempfile.gettempdir())  # noqa: S108
+    for left in base.glob("cw-*"):
+        with contextlib.suppress(OSError):
+            if left.lstat().st_uid == os.getuid() and (left / "job").read_text() == job_id:
+                shutil.rmtree(left, ignore_errors=True)
+    folder = Path(tempfile.mkdtemp(prefix="cw-", dir=base))
+    try:
+        (folder / "job").write_text(job_id)
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 @contextmanager
-def _job_socket(attempt: NotebookRun) -> Iterator[tuple[Path, dict[str, str]]]:
-    """Serve the job on a private socket; yield its folder and the variables that the kernel finds the job by."""
+def _job_socket(attempt: NotebookRun, folder: Path) -> Iterator[dict[str, str]]:
+    """Serve the job on a private socket in *folder*; yield the variables that the kernel finds the job by."""
     from clockwork_nb.store.remote import JobServer
 
-    folder = _short_folder()
     path = folder / f"{secrets.token_hex(4)}.sock"
     names = {*attempt.notebook.parameter_defaults, *attempt.parameters}
-    server = JobServer(attempt.run.handle(), path)
-    try:
-        environment = {
+    with JobServer(attempt.run.handle(), path):
+        yield {
             "CW_HEADLESS": "1",
             "CW_JOB_SOCKET": str(path),
             "CW_JOB_ID": attempt.job_id,
             "CW_NOTEBOOK": str(attempt.notebook.path.absolute()),
             "CW_PARAMETERS": json.dumps(sorted(names)),
         }
-        yield folder, environment
-    finally:
-        server.close()
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _bytes(nb: Any) -> bytes:

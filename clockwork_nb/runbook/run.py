@@ -199,15 +199,17 @@ class NotebookRun:
         op = "changed" if path in self.run.state().published else "added"
         return {"path": path, "op": op, "blob": blob}
 
-    def unsettled(self, index: int) -> CellFailure | None:
-        """Return a stop for the cell *index* when it went on although its plan waits for a decision or was refused.
+    def unsettled(self, cell: str, index: int) -> CellFailure | None:
+        """Return a stop for *cell* when it went on although a plan of it waits for a decision or was refused.
 
         A notebook may catch what ``%cw_apply`` raises; nobody's decision can be caught.
         """
-        decisions = list(self.run.state().decisions.values())
+        state = self.run.state()
+        # An earlier attempt may have left the question of a later cell.
+        decisions = [d for d in state.decisions.values() if state.sections[d.section].cell == cell]
         if any(d.status == "denied" for d in decisions):
             return CellFailure(index, ApprovalDeniedError.__name__, "the plan was refused")
-        if any(d.status == "open" for d in decisions):
+        if any(d in state.open_decisions for d in decisions):
             return CellFailure(index, ApprovalRequiredError.__name__, "the plan waits for a decision")
         return None
 
@@ -355,7 +357,8 @@ def resume_notebook(
         )
     blobs = store.blobs(job_id)
     recorded = read_notebook(Path(spec["notebook"]), blobs.get(state.published[_INPUT]))
-    if state.open_decisions:
+    # A run that was cut off at its question, or whose cell answers for itself, gets to its gate again.
+    if state.open_decisions and state.status == "blocked_decision" and not settings.auto_approve:
         decision = state.open_decisions[0]
         document = parse_json(blobs.get(str(decision.binds["plan"])), what="the recorded plan")
         raise waiting_error(state, decision, document, recorded, output=spec["output"], report="")

@@ -73,8 +73,10 @@ def processes(project: Project) -> list[str]:
 
 
 def left_behind(project: Project) -> list[str]:
-    """Return the processes of *project* and the temporary files they made."""
-    return [*processes(project), *(str(p) for p in (project.root / "tmp").iterdir())]
+    """Return the processes of *project* and the temporary files they made, below it or where names must be short."""
+    ours = {j["id"] for j in project.jobs()}
+    sockets = [str(p.parent) for p in Path("/tmp").glob("cw-*/job") if p.read_text() in ours]
+    return [*processes(project), *(str(p) for p in (project.root / "tmp").iterdir()), *sockets]
 
 
 def output(project: Project, job: str) -> Any:

@@ -243,6 +243,7 @@ def _killed(project: Project, engine: subprocess.Popen[str], count: int, of: str
     _once_each(project, job, 5)
     assert len(project.jobs()) == 1
     assert project.run("jobpack", "verify", job).out.startswith("VERIFIED")
+    assert left_behind(project) == []
 
 
 def test_ctrl_c_and_then_kill_nine_in_the_middle_of_an_apply_lose_nothing(tmp_path: Path) -> None:
@@ -274,6 +275,17 @@ def test_ctrl_c_while_the_kernel_starts_leaves_a_job_that_can_be_resumed(tmp_pat
     assert "Traceback" not in err, err
     assert left_behind(project) == []
     assert project.jobs()[0]["reason"] == "interrupted"
+
+
+@pytest.mark.slow
+def test_a_question_of_an_earlier_attempt_does_not_stop_an_earlier_cell(tmp_path: Path) -> None:
+    project = project_in(tmp_path)
+    project.write({"run.ipynb": notebook(LOAD, SITE, "%cw_apply", "print(1)")})
+    project.run("runbook", "run", "run.ipynb", expect=4)
+    project.env["CW_AUTO_APPROVE"] = "1"
+    project.run("job", "resume", newest(project))
+    granted = of_type(events(project, newest(project)), "approval.granted")
+    assert [g["via"] for g in granted] == ["auto"]
 
 
 @pytest.mark.slow
