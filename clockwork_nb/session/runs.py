@@ -42,7 +42,7 @@ def open_store(settings: Settings) -> JobStore:
 
         home = Path(f"/var/tmp/clockwork-{os.getuid()}")  # noqa: S108 - 0700 and checked by the store
         logging.getLogger(__name__).warning("%s is on a network file system; the job store is %s", settings.home, home)
-    return JobStore(home, tool_version=TOOL_VERSION)
+    return JobStore(home, tool_version=__version__)
 
 
 def environment_rules() -> tuple[list[dict[str, str]], str]:
@@ -64,6 +64,7 @@ class JobRun:
     def __init__(self, writer: JobWriter, *, own: bool) -> None:
         self.writer = writer
         self.own = own
+        self._left: JobState | None = None
 
     @property
     def job_id(self) -> str:
@@ -71,7 +72,9 @@ class JobRun:
         return self.writer.job_id
 
     def state(self) -> JobState:
-        """Return the job folded from its events."""
+        """Return the job folded from its events; after `close`, as this process left it (a view may ask late)."""
+        if self._left is not None:
+            return self._left
         state: JobState = self.writer.state  # type: ignore[attr-defined] # both ends of a job keep its fold
         return state
 
@@ -111,6 +114,8 @@ class JobRun:
     def close(self, outcome: str) -> None:
         """Give the lease back; the job can be resumed by anybody."""
         if self.own:
+            with contextlib.suppress(ClockworkError):  # a broken writer keeps nothing; it is closed all the same
+                self._left = self.state()
             self.handle().close(outcome)
 
     def break_off(self, error: BaseException, *, section: int = 0, status: str = "blocked_error") -> None:

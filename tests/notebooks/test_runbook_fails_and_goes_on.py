@@ -243,7 +243,8 @@ def _killed(project: Project, engine: subprocess.Popen[str], count: int, of: str
     _once_each(project, job, 5)
     assert len(project.jobs()) == 1
     assert project.run("jobpack", "verify", job).out.startswith("VERIFIED")
-    assert left_behind(project) == []
+    # The folder of the killed kernel's own launcher (below its TMPDIR) is nobody's to find again.
+    assert [p for p in left_behind(project) if "clockwork-steps-" not in p] == []
 
 
 def test_ctrl_c_and_then_kill_nine_in_the_middle_of_an_apply_lose_nothing(tmp_path: Path) -> None:
