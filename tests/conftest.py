@@ -1,0 +1,20 @@
+"""Where everything is required (``CW_REQUIRE_ALL=1``, as in CI) a test that skips itself has failed."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Generator
+
+import pytest
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Turn a skip into a failure that says what is missing; outside CI leave it a skip."""
+    report = yield
+    if report.skipped and os.environ.get("CW_REQUIRE_ALL") == "1":
+        reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else str(report.longrepr)
+        report.outcome, report.longrepr = "failed", f"everything is required here, and this was skipped: {reason}"
+    return report
