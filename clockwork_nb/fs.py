@@ -27,7 +27,6 @@ __all__ = [
     "FileSystem",
     "RealFileSystem",
     "create_atomic",
-    "is_network_fs",
     "make_dirs",
     "raise_storage_error",
     "read_bytes",
@@ -50,6 +49,8 @@ class FileStat:
     is_dir: bool
     uid: int
     mode: int
+    modified: float = 0.0
+    """Seconds since the epoch; 0 where it is not known."""
 
 
 class FileSystem(Protocol):
@@ -109,6 +110,10 @@ class FileSystem(Protocol):
 
     def make_dir(self, path: Path, mode: int) -> None:
         """Make one folder; ``FileExistsError`` when the name is taken."""
+        ...
+
+    def remove_dir(self, path: Path) -> None:
+        """Remove an empty folder."""
         ...
 
     def list_dir(self, path: Path) -> list[str]:
@@ -196,6 +201,7 @@ class RealFileSystem:
             is_dir=stat.S_ISDIR(found.st_mode),
             uid=found.st_uid,
             mode=stat.S_IMODE(found.st_mode),
+            modified=found.st_mtime,
         )
 
     def rename(self, source: Path, target: Path) -> None:
@@ -213,6 +219,10 @@ class RealFileSystem:
     def make_dir(self, path: Path, mode: int) -> None:
         """Make one folder; ``FileExistsError`` when the name is taken."""
         os.mkdir(path, mode)
+
+    def remove_dir(self, path: Path) -> None:
+        """Remove an empty folder."""
+        os.rmdir(path)
 
     def list_dir(self, path: Path) -> list[str]:
         """Return the names in a folder, sorted."""
@@ -382,42 +392,3 @@ def make_dirs(path: Path, *, mode: int = 0o700, fs: FileSystem = REAL) -> None:
     # A person may link ~/.clockwork to another disk: a link to a folder counts as that folder.
     if found is None or not (found.is_dir or os.path.isdir(path)):
         raise StoreIOError(f"{path} is not a folder", details={"path": str(path)})
-
-
-# statfs(2) f_type values of file systems whose locks or O_APPEND cannot be relied on between hosts.
-_NETWORK_MAGIC: Final = {
-    0x6969: "nfs",
-    0x517B: "smb",
-    0xFF534D42: "cifs",
-    0xFE534D42: "smb2",
-    0x01021997: "9p",
-    0x5346414F: "afs",
-    0x00C36400: "ceph",
-    0x0BD00BD0: "lustre",
-    0x65735546: "fuse",
-    0x73757245: "coda",
-    0x564C: "ncp",
-    0x01161970: "gfs2",
-    0x7461636F: "ocfs2",
-}
-
-
-def is_network_fs(path: Path) -> str:
-    """Return the kind of network (or FUSE) file system *path* or its nearest existing parent is on, ``""`` if local.
-
-    Linux only (statfs magic numbers); elsewhere, and when the system cannot tell, the answer is ``""``.
-    """
-    if not sys.platform.startswith("linux"):
-        return ""
-    import ctypes
-
-    current = path
-    while not os.path.exists(current) and current != current.parent:
-        current = current.parent
-    buffer = ctypes.create_string_buffer(512)  # struct statfs is 120 bytes on 64-bit Linux
-    libc = ctypes.CDLL(None, use_errno=True)
-    if libc.statfs(os.fsencode(current), buffer) != 0:
-        return ""
-    width = ctypes.sizeof(ctypes.c_long)
-    magic = int.from_bytes(buffer.raw[:width], sys.byteorder) & 0xFFFFFFFF
-    return _NETWORK_MAGIC.get(magic, "")

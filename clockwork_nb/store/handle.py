@@ -3,6 +3,9 @@
 One thread a handle does everything that touches the log. It has no timer for grouping: when the disk is free it commits
 whatever has gathered meanwhile, so a slow disk makes larger groups by itself. And no Ctrl-C ever lands in the middle of
 a commit, because signals reach the main thread only.
+
+An owner that could not renew its lease for half of its ttl gives the job up by itself, whatever keeps its disk: others
+may take it after two ttls, and all that it runs is gone long before.
 """
 
 from __future__ import annotations
@@ -10,6 +13,7 @@ from __future__ import annotations
 import contextlib
 import os
 import threading
+import time
 from typing import TYPE_CHECKING, Any, Final, Self
 
 from clockwork_nb.errors import ClockworkError, LeaseLostError, StateLockedError, StoreCorruptError, StoreIOError
@@ -33,6 +37,9 @@ if TYPE_CHECKING:
 __all__ = ["JobHandle"]
 
 _LOOK_S: Final = 0.25
+_QUICK_S: Final = 1.5
+"""How long somebody who asks whether to stop is kept waiting; a disk that needs longer is as good as none."""
+_END_S: Final = 5.0
 _SNAPSHOT_AFTER: Final = frozenset({"job.status", "job.finished", "lease.released", "section.closed"})
 
 
@@ -84,16 +91,17 @@ class JobHandle:
         self._fs = fs
         self._clock = clock
         self._version = tool_version
-        self._ttl_s = lease.ttl_ms / 1000
-        self._beat_every_s = self._ttl_s / 6 if heartbeat else None
+        self.ttl_s = lease.ttl_ms / 1000
+        self._beat_every_s = self.ttl_s / 6 if heartbeat else None
         self._work = threading.Condition()
         self._batches: list[Batch] = []
         self._calls: list[_Call] = []
-        self._looking = False
         self._stopping = False
         self._ended = False
         self._closed = False
         self._failed: ClockworkError | None = None
+        self._gave_up = False
+        self._trouble = ""
         self._snapshot_seq = 0
         self._last_beat = self._last_try = self._last_look = clock.boottime()
         self._pid = os.getpid()
@@ -146,9 +154,10 @@ class JobHandle:
         batch = Batch(tuple(drafts), self.epoch)
         with self._work:
             self._check_writer()
+            self._check_usable()
             self._batches.append(batch)
             self._work.notify()
-        batch.done.wait()
+        self._await(batch.done)
         if batch.error is not None:
             raise batch.error
         return batch.events
@@ -184,21 +193,44 @@ class JobHandle:
             self._call(self._look)
         return self._journal.events[seq:]
 
+    def limits(self) -> dict[str, str]:
+        """Return budget dimension → limit; what another process raised is seen with the next look at the log."""
+        return dict(self._journal.state.limits)
+
     def stop_requested(self) -> str:
-        """Return ``"cancel"``, ``"pause"``, ``"lost"`` when the run must stop, else ``""``. Cheap; looks every 250 ms."""
+        """Return ``"cancel"``, ``"pause"``, ``"drain"``, ``"lost"`` when the run must stop, else ``""``.
+
+        Cheap; looks every 250 ms, and blocks for 1.5 seconds at most. ``lost`` also when the lease could not be renewed for
+        half of its ttl: then this handle refuses everything from now on.
+        """
         now = self._clock.boottime()
+        answers = True
         if self._failed is None and now - self._last_look >= _LOOK_S:
             self._last_look = now
             if self._journal.longer():
-                self._request_look()
-        if self._failed is None and now - self._last_beat > self._ttl_s / 2:
+                answers = self._quickly(self._look)
+        if self._overdue():
             # The machine slept, or the disk hangs. Only a beat that goes through proves that the job is still ours.
-            with contextlib.suppress(StoreIOError):
-                self._call(self._beat, wait_s=self._ttl_s / 2)
-            if self._clock.boottime() - self._last_beat > self._ttl_s / 2:
-                says = f"the lease of job {self.job_id} could not be renewed for {self._ttl_s / 2:g} s"
-                self._poison(LeaseLostError(says))
+            if answers:
+                self._quickly(self._beat)
+            if self._overdue():
+                self._give_up()
         return "lost" if self._failed is not None else self._journal.state.stop
+
+    def await_predecessor(self, wait_s: float) -> bool:
+        """Return whether the process that the job was taken from has let go of it, waiting for that up to *wait_s* seconds.
+
+        It lets go when all that it ran has ended. Always true for an owner that took over from nobody.
+
+        Raises:
+            LeaseLostError, StoreIOError, StoreCorruptError: the job is not ours any more.
+        """
+        until = self._clock.boottime() + wait_s
+        while True:
+            self._call(self._beat)
+            if self._owner_lock.held or self._clock.boottime() >= until:
+                return self._owner_lock.held
+            time.sleep(_LOOK_S / 5)
 
     # --- the end ---
 
@@ -225,8 +257,10 @@ class JobHandle:
             with self._work:
                 self._stopping = True
                 self._work.notify()
-            self._writer.join()
-            self._journal.close()
+            self._writer.join(_END_S)
+            if not self._writer.is_alive():
+                self._journal.close()
+            # A writer that hangs in the disk has the append lock, so whoever comes next waits for its last write.
             self._owner_lock.release()
 
     def __enter__(self) -> Self:
@@ -252,20 +286,59 @@ class JobHandle:
             self._check_usable()
             raise StoreIOError(f"the writer of job {self.job_id} has ended")
 
-    def _call(self, run: Callable[[], None], *, wait_s: float | None = None) -> None:
+    def _call(self, run: Callable[[], None]) -> None:
+        call = self._ask(run)
+        self._await(call.done)
+        if call.error is not None:
+            raise call.error
+
+    def _quickly(self, run: Callable[[], None]) -> bool:
+        # Whether the writer thread answered. A failure that matters is remembered: it poisons the handle.
+        try:
+            return self._ask(run).done.wait(_QUICK_S)
+        except ClockworkError:
+            return False
+
+    def _ask(self, run: Callable[[], None]) -> _Call:
         call = _Call(run)
         with self._work:
             self._check_writer()
             self._calls.append(call)
             self._work.notify()
-        if call.done.wait(wait_s) and call.error is not None:
-            raise call.error
+        return call
 
-    def _request_look(self) -> None:
+    def _await(self, done: threading.Event) -> None:
+        # The writer thread may hang in a disk for ever. Nobody waits for it longer than the job is ours.
+        while not done.wait(_QUICK_S):
+            if self._gave_up or (self._silent() and not done.wait(_QUICK_S)):
+                self._give_up()
+
+    # --- giving the job up ---
+
+    def _silent(self) -> bool:
+        return self._clock.boottime() - self._last_beat > self.ttl_s / 2
+
+    def _overdue(self) -> bool:
+        return self._failed is None and self._silent()
+
+    def _give_up(self) -> None:
+        self._gave_up = True
+        self._poison(
+            LeaseLostError(
+                f"the lease of job {self.job_id} could not be renewed for {self.ttl_s / 2:g} s"
+                + (f": {self._trouble}" if self._trouble else ""),
+                hint="The machine slept, or the disk of the job store does not answer. What was confirmed is saved: "
+                f"clockwork job resume {self.job_id}",
+                details={"job_id": self.job_id, "epoch": self.epoch},
+            )
+        )
         with self._work:
-            if not self._looking and not self._ended:
-                self._looking = True
-                self._work.notify()
+            for batch in self._batches:
+                if not batch.done.is_set():
+                    batch.error = self._failed
+                    batch.done.set()
+            for call in self._calls:
+                call.refuse(self._failed)
 
     # --- the writer thread ---
 
@@ -284,18 +357,12 @@ class JobHandle:
 
     def _serve(self) -> bool:
         with self._work:
-            self._work.wait_for(
-                lambda: self._batches or self._calls or self._looking or self._stopping, timeout=self._until_beat()
-            )
-            batches, calls, looking = tuple(self._batches), tuple(self._calls), self._looking
-            self._looking = False
+            self._work.wait_for(lambda: self._batches or self._calls or self._stopping, timeout=self._until_beat())
+            batches, calls = tuple(self._batches), tuple(self._calls)
             if self._stopping and not batches and not calls:
                 return False
         if batches:
             self._commit(batches)
-        if looking:
-            with contextlib.suppress(ClockworkError):  # remembered; the run is told to stop
-                self._look()
         for call in calls:
             call.answer()
         with self._work:
@@ -303,7 +370,8 @@ class JobHandle:
             self._batches = self._batches[len(batches) :]
             self._calls = self._calls[len(calls) :]
         if self._until_beat() == 0:
-            self._beat()
+            with contextlib.suppress(ClockworkError):  # remembered; the run is told to stop
+                self._beat()
         return True
 
     def _until_beat(self) -> float | None:
@@ -331,27 +399,35 @@ class JobHandle:
                 batch.done.set()
 
     @contextlib.contextmanager
-    def _fenced(self, *, wait_s: float = 10.0) -> Iterator[LeaseFile]:
+    def _fenced(self) -> Iterator[LeaseFile]:
         self._check_usable()
-        with self._unchecked(wait_s=wait_s) as lease:
+        with self._unchecked() as lease:
             yield lease
 
     @contextlib.contextmanager
-    def _unchecked(self, *, wait_s: float) -> Iterator[LeaseFile]:
+    def _unchecked(self) -> Iterator[LeaseFile]:
         # The append lock, and the proof that no other epoch has begun.
         try:
-            with hold(self.folder / "append.lock", fs=self._fs, wait_s=wait_s):
-                lease = read_lease(self.folder / "lease.json", fs=self._fs)
-                if lease.epoch != self.epoch or lease.holder.runner_id != self.runner_id:
-                    raise LeaseLostError(
-                        f"job {self.job_id} was taken over by {lease.holder} (epoch {lease.epoch}, ours was {self.epoch})",
-                        hint="Nothing more is written from here; look at the job with: clockwork job show",
-                        details={"job_id": self.job_id, "epoch": lease.epoch, "ours": self.epoch},
-                    )
-                yield lease
+            with hold(self.folder / "append.lock", fs=self._fs):
+                yield self._own_lease()
         except (LeaseLostError, StoreIOError, StoreCorruptError) as error:
             self._poison(error)
             raise
+
+    def _own_lease(self) -> LeaseFile:
+        # The caller holds the append lock. The epoch is the proof; no clock and no process number is asked.
+        try:
+            lease = read_lease(self.folder / "lease.json", fs=self._fs)
+            if lease.epoch != self.epoch or lease.holder.runner_id != self.runner_id:
+                raise LeaseLostError(
+                    f"job {self.job_id} was taken over by {lease.holder} (epoch {lease.epoch}, ours was {self.epoch})",
+                    hint="Nothing more is written from here; look at the job with: clockwork job show",
+                    details={"job_id": self.job_id, "epoch": lease.epoch, "ours": self.epoch},
+                )
+        except (LeaseLostError, StoreCorruptError) as error:
+            self._poison(error)
+            raise
+        return lease
 
     def _poison(self, error: ClockworkError) -> None:
         if self._failed is None:
@@ -367,22 +443,31 @@ class JobHandle:
             self._journal.refresh()
 
     def _beat(self) -> None:
-        self._last_try = self._clock.boottime()
-        # Failing to beat once is no error: after half a ttl without a beat the run is told that the job is lost.
-        with contextlib.suppress(LeaseLostError, StoreIOError, StoreCorruptError, StateLockedError):
-            with self._fenced(wait_s=1.0) as lease:
-                write_lease(self.folder / "lease.json", lease.beaten(self._journal.watermark), fs=self._fs)
-            self._owner_lock.try_acquire()  # not held yet when the job was taken from a process that still lives
-            self._last_beat = self._clock.boottime()
+        # Others count from when they see it, which is not before it is begun: so that is when ours is counted from.
+        began = self._last_try = self._clock.boottime()
+        self._check_usable()
+        self._owner_lock.try_acquire()  # not held yet when the job was taken from a process that still lives
+        # Failing to beat once is no error; failing for half a ttl is (`stop_requested`).
+        try:
+            with hold(self.folder / "append.lock", fs=self._fs, wait_s=1.0):
+                lease = self._own_lease()
+                beaten = lease.beaten(self._journal.watermark, locked=self._owner_lock.held)
+                write_lease(self.folder / "lease.json", beaten, fs=self._fs)
+            self._last_beat = began
+        except (StoreIOError, StateLockedError) as error:
+            self._trouble = error.message
 
     def _free_lease(self) -> None:
-        with self._unchecked(wait_s=10.0) as lease:
+        with self._unchecked() as lease:
             write_lease(self.folder / "lease.json", lease.freed(self._journal.watermark), fs=self._fs)
 
     def _cache(self, batches: Sequence[Batch]) -> None:
         state, offset = self._journal.state, self._journal.offset
         telling = any(event.type in _SNAPSHOT_AFTER for batch in batches for event in batch.events)
         if telling or due(state.seq, self._snapshot_seq):
-            write_snapshot(self.folder / "snapshot.json", state, offset, version=self._version, fs=self._fs)
+            digest = self._journal.log_sha256
+            write_snapshot(
+                self.folder / "snapshot.json", state, offset, version=self._version, log_sha256=digest, fs=self._fs
+            )
             write_runtime(self.folder / "runtime_config.json", state, offset, fs=self._fs)
             self._snapshot_seq = state.seq

@@ -22,11 +22,12 @@ from clockwork_nb.errors import (
     StoreIOError,
 )
 from clockwork_nb.fs import FileSystem, raise_storage_error, write_atomic
-from clockwork_nb.jobs.commands import SAME_BATCH
+from clockwork_nb.jobs.commands import completed
 from clockwork_nb.jobs.events import CONTROL_TYPES, Event, encode_record
 from clockwork_nb.jobs.state import FoldError, evolve, replay
 from clockwork_nb.ports import Draft
 from clockwork_nb.store.log import MAX_BATCH, LogScan, Watermark, check_limits, corrupt, extend, scan
+from clockwork_nb.store.reading import read_log
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -56,7 +57,8 @@ class Journal:
     """The open log of the job in *folder*.
 
     ``events`` are all durable records, ``state`` their fold, ``offset`` the size of the log in bytes. With *whole*
-    False ``events`` begin after a snapshot; such a journal is good for one control event.
+    False ``events`` begin after a snapshot; such a journal is good for one control event. *covered* are the bytes of
+    the records that were *scanned*.
     """
 
     def __init__(
@@ -69,12 +71,14 @@ class Journal:
         fs: FileSystem,
         clock: Clock,
         whole: bool = True,
+        covered: bytes = b"",
     ) -> None:
         self.folder = folder
         self.genesis = genesis
         self.events = scanned.events
         self.state = scanned.state
         self.offset = scanned.offset
+        self._digest = sha256(covered)
         self._whole = whole
         self._handle: int | None = handle
         self._fs = fs
@@ -90,6 +94,11 @@ class Journal:
     def watermark(self) -> Watermark:
         """What is durable now."""
         return Watermark(self.state.seq, self.state.hash)
+
+    @property
+    def log_sha256(self) -> str:
+        """The SHA-256 of the `offset` bytes of the log; of a journal that is not *whole* it is not known, and empty."""
+        return self._digest.hexdigest() if self._whole else ""
 
     def close(self) -> None:
         """Close the file."""
@@ -132,6 +141,7 @@ class Journal:
                 f"{self.path} holds a {foreign[0].type} event (record {foreign[0].seq}) that its owner did not write",
                 details={"path": str(self.path), "offset": self.offset, "seq": foreign[0].seq, "reason": "foreign"},
             )
+        self._digest.update(data[: scanned.offset - self.offset])
         self.state, self.offset = scanned.state, scanned.offset
         self.events += scanned.events
         if scanned.tail:
@@ -194,14 +204,11 @@ class Journal:
         stamp = rfc3339(self._clock.now())
         for draft in batch.drafts:
             state = self.state
-            payload = dict(draft.payload)
-            if draft.type == "approval.requested" and payload.get("checkpoint_seq") == SAME_BATCH:
-                payload["checkpoint_seq"] = asked
             event, line = encode_record(
                 seq=state.seq + 1,
                 created_at=stamp,
                 event_type=draft.type,
-                payload=payload,
+                payload=completed(draft, state, asked),
                 epoch=state.epoch if batch.epoch is None else batch.epoch,
                 prev=state.hash,
                 job_id=state.job_id,
@@ -244,6 +251,7 @@ class Journal:
             self._rewind(())
             raise_storage_error(error, self.path, "appending to")
         self.offset += len(data)
+        self._digest.update(data)
         for batch in batches:
             self.events += batch.events
 
@@ -280,12 +288,7 @@ def open_journal(
         StoreIOError: E_STORE_IO.
     """
     path = folder / "events.jsonl"
-    try:
-        data = fs.read(path)
-    except FileNotFoundError:
-        raise StoreCorruptError(f"{path} is missing", details={"path": str(path), "reason": "missing"}) from None
-    except OSError as error:
-        raise_storage_error(error, path, "reading")
+    data = read_log(folder, fs=fs)
     scanned = scan(data, genesis, watermark=watermark)
     if scanned.verdict == "corrupt":
         raise corrupt(scanned, str(path))
@@ -293,4 +296,5 @@ def open_journal(
         handle = fs.open_append(path)
     except OSError as error:
         raise_storage_error(error, path, "opening")
-    return Journal(folder, genesis, handle, scanned, fs=fs, clock=clock), scanned
+    covered = data[: scanned.offset]
+    return Journal(folder, genesis, handle, scanned, fs=fs, clock=clock, covered=covered), scanned

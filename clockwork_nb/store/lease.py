@@ -17,13 +17,24 @@ from clockwork_nb.canonical import canonical_json, parse_json
 from clockwork_nb.errors import ClockworkError, StoreCorruptError
 from clockwork_nb.fs import REAL, FileSystem, read_bytes, write_atomic
 from clockwork_nb.ids import new_ulid
-from clockwork_nb.jobs.fields import HEX, STAMP, Choice, Int, Record, Text
+from clockwork_nb.jobs.fields import FLAG, HEX, STAMP, Choice, Int, Optional, Record, Text
+from clockwork_nb.mounts import boot_id
 from clockwork_nb.store.log import Watermark
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["TTL_MS", "Holder", "LeaseFile", "lives", "read_lease", "start_ticks", "this_process", "write_lease"]
+__all__ = [
+    "TTL_MS",
+    "Holder",
+    "LeaseFile",
+    "is_stopped",
+    "lives",
+    "read_lease",
+    "start_ticks",
+    "this_process",
+    "write_lease",
+]
 
 TTL_MS: Final = 30_000
 _MAX_BYTES: Final = 16_384
@@ -61,10 +72,12 @@ class LeaseFile:
     ttl_ms: int
     watermark: Watermark
     acquired_at: str
+    locked: bool = False
+    """Whether the holder has the owner's lock: then nobody gets that lock while the holder lives."""
 
-    def beaten(self, watermark: Watermark) -> LeaseFile:
+    def beaten(self, watermark: Watermark, *, locked: bool) -> LeaseFile:
         """Return the same lease one heartbeat later."""
-        return replace(self, beat=self.beat + 1, watermark=watermark)
+        return replace(self, beat=self.beat + 1, watermark=watermark, locked=locked)
 
     def freed(self, watermark: Watermark) -> LeaseFile:
         """Return the lease given back."""
@@ -83,6 +96,7 @@ _FORM: Final = Record(
     ttl_ms=Int(1),
     watermark=Record(seq=Int(0), hash=HEX),
     acquired_at=STAMP,
+    locked=Optional(FLAG),
 )
 
 
@@ -110,6 +124,7 @@ def write_lease(path: Path, lease: LeaseFile, *, fs: FileSystem = REAL) -> None:
         "ttl_ms": lease.ttl_ms,
         "watermark": {"seq": lease.watermark.seq, "hash": lease.watermark.hash},
         "acquired_at": lease.acquired_at,
+        "locked": lease.locked,
     }
     write_atomic(path, canonical_json(document), fs=fs)
 
@@ -143,6 +158,7 @@ def read_lease(path: Path, *, fs: FileSystem = REAL) -> LeaseFile:
         ttl_ms=document["ttl_ms"],
         watermark=Watermark(mark["seq"], mark["hash"]),
         acquired_at=document["acquired_at"],
+        locked=document.get("locked", False),
     )
 
 
@@ -154,7 +170,7 @@ def this_process() -> Holder:
         runner_id=new_ulid(),
         host_id=sha256(f"{machine}clockwork".encode()).hexdigest()[:16],
         host=platform.node()[:256],
-        boot_id=_text("/proc/sys/kernel/random/boot_id"),
+        boot_id=boot_id(),
         pid=pid,
         start_ticks=start_ticks(pid),
     )
@@ -162,15 +178,32 @@ def this_process() -> Holder:
 
 def start_ticks(pid: int) -> int:
     """Return when the process *pid* started, in clock ticks since boot; 0 when there is none or it cannot be told."""
-    stat = _text(f"/proc/{pid}/stat")
-    # proc(5): the second field is the command in parentheses and may hold anything; the 22nd is starttime.
-    fields = stat.rpartition(")")[2].split()
-    return int(fields[19]) if len(fields) > 19 and fields[19].isdigit() else 0
+    return _process(pid)[1]
 
 
 def lives(holder: Holder, here: Holder) -> bool:
     """Return whether *holder* is a living process of the machine that *here* runs on."""
-    return holder.same_boot(here) and holder.start_ticks > 0 and start_ticks(holder.pid) == holder.start_ticks
+    return bool(_state(holder, here))
+
+
+def is_stopped(holder: Holder, here: Holder) -> bool:
+    """Return whether *holder* is a living process of the machine that *here* runs on, and is stopped by a signal."""
+    return _state(holder, here) == "T"
+
+
+def _state(holder: Holder, here: Holder) -> str:
+    if not holder.same_boot(here) or holder.start_ticks == 0:
+        return ""
+    state, started = _process(holder.pid)
+    return state if started == holder.start_ticks and state not in "ZX" else ""
+
+
+def _process(pid: int) -> tuple[str, int]:
+    stat = _text(f"/proc/{pid}/stat")
+    # proc(5): the second field is the command in parentheses and may hold anything. The third is the state (T: stopped
+    # by a signal, Z and X: dead), the 22nd the start time.
+    fields = stat.rpartition(")")[2].split()
+    return (fields[0], int(fields[19])) if len(fields) > 19 and fields[19].isdigit() else ("", 0)
 
 
 def _text(path: str) -> str:

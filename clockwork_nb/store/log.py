@@ -127,7 +127,7 @@ def corrupt(scanned: LogScan, name: str) -> StoreCorruptError:
     seq = scanned.state.seq + 1
     return StoreCorruptError(
         f"{name} is damaged at byte {scanned.offset} (record {seq}): {scanned.problem or scanned.reason}",
-        hint="Nothing was run and nothing was changed. Look at it with: clockwork store check JOB",
+        hint=f"Nothing was run and nothing was changed. Look at it with: clockwork store check {scanned.state.job_id}",
         details={"path": name, "offset": scanned.offset, "seq": seq, "reason": scanned.reason},
     )
 

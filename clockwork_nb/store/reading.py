@@ -5,13 +5,14 @@ from __future__ import annotations
 import contextlib
 import difflib
 from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from clockwork_nb.errors import ClockworkError, InvalidInputError, StoreCorruptError
 from clockwork_nb.fs import REAL, FileSystem, read_bytes
 from clockwork_nb.ids import JOB_ID, check_job_id
-from clockwork_nb.jobs.events import MAX_LINE, Event, decode_record, parse_genesis
+from clockwork_nb.jobs.events import Event, decode_record, parse_genesis
 from clockwork_nb.jobs.state import JobState
 from clockwork_nb.store.blobs import BlobStore
 from clockwork_nb.store.lease import LeaseFile, lives, read_lease, this_process
@@ -21,7 +22,7 @@ from clockwork_nb.store.snapshot import Snapshot, read_runtime, read_snapshot, r
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["JobReader", "JobSummary", "JobView", "check_snapshot", "highest_mark"]
+__all__ = ["JobReader", "JobSummary", "JobView", "check_snapshot", "highest_mark", "read_log"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,8 +78,11 @@ class JobReader:
         return self.home / "jobs" / check_job_id(job_id)
 
     def exists(self, job_id: str) -> bool:
-        """Return whether there is a job of that id."""
-        return JOB_ID.match(job_id) is not None and self._fs.stat(self.folder(job_id) / "job.json") is not None
+        """Return whether there is a job of that id; a link to a folder elsewhere is none."""
+        if JOB_ID.match(job_id) is None:
+            return False
+        folder = self._fs.stat(self.folder(job_id))
+        return folder is not None and folder.is_dir and self._fs.stat(self.folder(job_id) / "job.json") is not None
 
     def ids(self) -> list[str]:
         """Return the ids of all jobs, sorted."""
@@ -138,15 +142,11 @@ class JobReader:
         genesis = self.genesis(job_id)
         # The marks first: what they name was durable before they were written, so the log read after must have it.
         snapshot = read_snapshot(folder / "snapshot.json", job_id, fs=self._fs)
-        mark = highest_mark(read_lease(folder / "lease.json", fs=self._fs), snapshot)
-        path = folder / "events.jsonl"
-        try:
-            data = read_bytes(path, fs=self._fs)
-        except FileNotFoundError:
-            raise StoreCorruptError(f"{path} is missing", details={"path": str(path), "reason": "missing"}) from None
+        mark = highest_mark(read_lease(folder / "lease.json", fs=self._fs), snapshot, job_id)
+        data = read_log(folder, fs=self._fs)
         scanned = scan(data, genesis, watermark=mark)
         if scanned.verdict == "corrupt":
-            raise corrupt(scanned, str(path))
+            raise corrupt(scanned, str(folder / "events.jsonl"))
         check_snapshot(folder, scanned, snapshot)
         return JobView(genesis, scanned.events, scanned.state, data[: scanned.offset], len(scanned.tail))
 
@@ -163,24 +163,24 @@ class JobReader:
     def from_snapshot(self, folder: Path, genesis: Mapping[str, Any]) -> LogScan | None:
         """Return the fold from the snapshot and the records after it, None when only a full reading can judge.
 
-        ``events`` of the result are those after the snapshot. Reads no more of the log than that.
+        ``events`` of the result are those after the snapshot. The bytes before it are not taken apart, but they must be
+        the ones it was made from; and the record that the lease knows to be durable must be there.
 
         Raises:
             StoreIOError: E_STORE_IO: the snapshot cannot be read.
         """
         snapshot = read_snapshot(folder / "snapshot.json", genesis["job_id"], fs=self._fs)
-        if snapshot is None or snapshot.state.genesis != genesis["genesis"]:
+        if snapshot is None or not snapshot.log_sha256 or snapshot.state.genesis != genesis["genesis"]:
             return None
-        start = max(0, snapshot.offset - MAX_LINE)
         with contextlib.suppress(OSError, ClockworkError):
-            data = self._fs.read(folder / "events.jsonl", start)
-            covered = data[: snapshot.offset - start]
-            if len(covered) != snapshot.offset - start or not covered.endswith(b"\n"):
+            mark = highest_mark(read_lease(folder / "lease.json", fs=self._fs), snapshot, genesis["job_id"])
+            data = self._fs.read(folder / "events.jsonl")
+            if sha256(memoryview(data)[: snapshot.offset]).hexdigest() != snapshot.log_sha256:
                 return None
-            last = decode_record(covered[covered.rfind(b"\n", 0, -1) + 1 : -1])
+            last = decode_record(data[data.rfind(b"\n", 0, snapshot.offset - 1) + 1 : snapshot.offset - 1])
             if (last.seq, last.hash) != (snapshot.seq, snapshot.head):
                 return None
-            scanned = extend(data[len(covered) :], snapshot.state, base=snapshot.offset)
+            scanned = extend(data[snapshot.offset :], snapshot.state, base=snapshot.offset, watermark=mark)
             return None if scanned.verdict == "corrupt" else scanned
         return None
 
@@ -240,8 +240,38 @@ _SUMMARY_NAMES: Final = (
 )
 
 
-def highest_mark(lease: LeaseFile, snapshot: Snapshot | None) -> Watermark:
-    """Return the latest record that lease or snapshot say was durable."""
+def read_log(folder: Path, *, fs: FileSystem = REAL) -> bytes:
+    """Return the bytes of a job's log.
+
+    Raises:
+        StoreCorruptError: E_STORE_CORRUPT: it is missing, or a link, pipe or device has its name.
+        StoreIOError: E_STORE_IO.
+    """
+    path = folder / "events.jsonl"
+    found = fs.stat(path)
+    if found is None or not found.is_file:
+        reason = "missing" if found is None else "not_a_file"
+        says = "is missing" if found is None else "is not a regular file"
+        hint = f"Restore it from a backup. Look with: clockwork store check {folder.name}"
+        raise StoreCorruptError(f"{path} {says}", hint=hint, details={"path": str(path), "reason": reason})
+    try:
+        return read_bytes(path, fs=fs)
+    except FileNotFoundError:
+        raise StoreCorruptError(f"{path} is missing", details={"path": str(path), "reason": "missing"}) from None
+
+
+def highest_mark(lease: LeaseFile, snapshot: Snapshot | None, job_id: str) -> Watermark:
+    """Return the latest record that lease or snapshot say was durable.
+
+    Raises:
+        StoreCorruptError: E_STORE_CORRUPT: the lease is that of another job.
+    """
+    if lease.job_id != job_id:
+        raise StoreCorruptError(
+            f"lease.json of job {job_id} is that of job {lease.job_id}",
+            hint=f"Look at it with: clockwork store check {job_id}",
+            details={"path": "lease.json", "reason": "foreign_lease"},
+        )
     if snapshot is not None and snapshot.seq > lease.watermark.seq:
         return Watermark(snapshot.seq, snapshot.head)
     return lease.watermark

@@ -5,6 +5,10 @@ binary body. An append is answered when it is durable. Losing the connection mea
 what it runs, because the owner may be gone and another may have begun.
 
 Both ends belong to one user, and check that of each other; what comes over the socket is checked like any draft.
+
+An engine that is stopped (SIGSTOP) or hangs says nothing, and need not be gone. So the kernel asks whether to go on with
+little patience for one answer, and takes the job for lost after half of the lease's ttl without any: the engine, when it
+wakes, has given it up by then too, and nobody else can have taken it.
 """
 
 from __future__ import annotations
@@ -14,12 +18,12 @@ import os
 import socket
 import struct
 import threading
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Self
 
 from clockwork_nb import errors
 from clockwork_nb.canonical import parse_json
+from clockwork_nb.clock import Clock, SystemClock
 from clockwork_nb.errors import ClockworkError, InvalidInputError, LeaseLostError, StoreIOError
 from clockwork_nb.jobs.events import Event, encode_plain, parse_genesis
 from clockwork_nb.jobs.state import evolve, initial_state
@@ -40,11 +44,17 @@ _MAX_BODY: Final = 256 << 20
 _PAGE: Final = 2_000  # events in one answer
 _LOOK_S: Final = 0.2
 _ANSWER_S: Final = 60.0
+_PATIENCE_S: Final = 1.0  # for the answer whether to stop, which is asked again
+_BACKLOG: Final = 128
 _CREDENTIALS: Final = struct.Struct("3i")  # struct ucred: pid, uid, gid (unix(7), SO_PEERCRED)
 
 
 class _GoneError(Exception):
     """The other end is not there any more, or does not speak our language."""
+
+
+class _SilentError(Exception):
+    """The other end is there, and did not answer in time."""
 
 
 class JobServer:
@@ -127,7 +137,12 @@ class JobServer:
         handle = self._handle
         match question.get("ask"):
             case "hello":
-                return {"job_id": handle.job_id, "epoch": handle.epoch, "genesis": dict(handle.genesis)}, b""
+                return {
+                    "job_id": handle.job_id,
+                    "epoch": handle.epoch,
+                    "genesis": dict(handle.genesis),
+                    "ttl_ms": int(handle.ttl_s * 1000),
+                }, b""
             case "append":
                 drafts = [Draft(item["type"], item["payload"]) for item in _drafts(question)]
                 return {}, _rows(handle.append(drafts))
@@ -138,7 +153,7 @@ class JobServer:
                 found = handle.events_after(after)
                 return {"more": len(found) > _PAGE}, _rows(found[:_PAGE])
             case "stop":
-                return {"stop": handle.stop_requested()}, b""
+                return {"stop": handle.stop_requested(), "limits": handle.limits()}, b""
             case "put":
                 return {"sha256": handle.put_blob(body)}, b""
             case "get":
@@ -156,12 +171,16 @@ class RemoteJob:
         LeaseLostError: E_LEASE_LOST: nobody answers at *path*.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, clock: Clock | None = None) -> None:
         self.path = path
+        self._clock = clock or SystemClock()
         self._lock = threading.Lock()
         self._idle: list[socket.socket] = []
+        self._busy: set[socket.socket] = set()
         self._lost = False
         self._stop = ""
+        self._limits: dict[str, str] = {}
+        self._looking = threading.Lock()
         self._looked = 0.0
         self._pid = os.getpid()
         self._fetch = threading.Lock()
@@ -169,6 +188,8 @@ class RemoteJob:
         hello, _ = self._ask({"ask": "hello"})
         self.job_id: str = hello["job_id"]
         self.epoch: int = hello["epoch"]
+        self._ttl_s: float = hello["ttl_ms"] / 1000
+        self._heard = self._clock.boottime()
         self.genesis = parse_genesis(encode_plain(hello["genesis"]).encode())
         self._state = initial_state(self.genesis)
 
@@ -239,18 +260,45 @@ class RemoteJob:
         """
         return self.events()[seq:]
 
+    def limits(self) -> dict[str, str]:
+        """Return budget dimension → limit as of the last `stop_requested`."""
+        return dict(self._limits)
+
     def stop_requested(self) -> str:
-        """Return ``"cancel"``, ``"pause"``, ``"lost"`` when the run must stop, else ``""``. Asks every 200 ms at most."""
-        now = time.monotonic()
-        if self._lost:
-            return "lost"
-        if now - self._looked >= _LOOK_S:
-            self._looked = now
+        """Return ``"cancel"``, ``"pause"``, ``"drain"``, ``"lost"`` when the run must stop, else ``""``.
+
+        Asks every 200 ms at most, and blocks for about a second at most. An owner that says nothing is asked again, until
+        half of the lease's ttl has passed: then the job is lost.
+        """
+        due = not self._lost and self._clock.boottime() - self._looked >= _LOOK_S
+        if due and self._looking.acquire(blocking=False):  # one thread asks, the others go by the last answer
             try:
-                self._stop = str(self._ask({"ask": "stop"})[0]["stop"])
-            except LeaseLostError:
-                return "lost"
-        return self._stop
+                self._look()
+            finally:
+                self._looked = self._clock.boottime()
+                self._looking.release()
+        return "lost" if self._lost else self._stop
+
+    def _look(self) -> None:
+        try:
+            answer, _ = self._ask({"ask": "stop"}, patience_s=_PATIENCE_S)
+        except _SilentError:
+            if self._clock.boottime() - self._heard > self._ttl_s / 2:
+                self._lose()
+        except LeaseLostError:
+            self._lost = True
+        else:
+            self._heard = self._clock.boottime()
+            self._stop, self._limits = str(answer["stop"]), dict(answer["limits"])
+
+    def _lose(self) -> None:
+        # Whoever waits for an answer is let go with an error.
+        self._lost = True
+        with self._lock:
+            busy = list(self._busy)
+        for connection in busy:
+            with contextlib.suppress(OSError):
+                connection.shutdown(socket.SHUT_RDWR)
 
     def close(self) -> None:
         """Close the connections; the owner keeps the job."""
@@ -270,48 +318,58 @@ class RemoteJob:
         """Close the connections."""
         self.close()
 
-    def _ask(self, question: Mapping[str, Any], body: bytes = b"") -> tuple[dict[str, Any], bytes]:
+    def _ask(
+        self, question: Mapping[str, Any], body: bytes = b"", *, patience_s: float | None = None
+    ) -> tuple[dict[str, Any], bytes]:
         # One connection for each question under way, so that appends of many threads reach the owner together.
         connection: socket.socket | None = None
         try:
-            connection = self._connection()
+            connection = self._connection(patience_s or _ANSWER_S)
             _send(connection, question, body)
             answer, data = _receive(connection)
-        except (OSError, _GoneError) as error:
+        except BaseException as error:
+            # Interrupted half way: the answer would be taken for that of the next question.
             if connection is not None:
+                with self._lock:
+                    self._busy.discard(connection)
                 connection.close()
+            if patience_s is not None and isinstance(error, (TimeoutError, BlockingIOError)):
+                raise _SilentError from error
+            if not isinstance(error, (OSError, _GoneError)):
+                raise
             self._lost = True
             raise LeaseLostError(
                 f"the process that owns the job does not answer at {self.path}",
                 hint="What was confirmed is saved. Look with `clockwork job list`, go on with `clockwork job resume`.",
                 details={"path": str(self.path)},
             ) from error
-        except BaseException:
-            # Interrupted half way: the answer would be taken for that of the next question.
-            if connection is not None:
-                connection.close()
-            raise
         with self._lock:
+            self._busy.discard(connection)
             self._idle.append(connection)
         if "error" in answer:
             raise _error_from(answer)
         return answer, data
 
-    def _connection(self) -> socket.socket:
+    def _connection(self, wait_s: float) -> socket.socket:
         if self._lost or os.getpid() != self._pid:
             raise _GoneError
         with self._lock:
             if self._idle:
-                return self._idle.pop()
+                connection = self._idle.pop()
+                connection.settimeout(wait_s)
+                self._busy.add(connection)
+                return connection
         connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         try:
-            connection.settimeout(_ANSWER_S)
+            connection.settimeout(wait_s)
             connection.connect(str(self.path))
             if not _same_user(connection):
                 raise _GoneError
         except BaseException:
             connection.close()
             raise
+        with self._lock:
+            self._busy.add(connection)
         return connection
 
     def _read_rows(self, body: bytes) -> list[Event]:
@@ -357,7 +415,7 @@ def _listen(path: Path) -> socket.socket:
     try:
         listener.bind(str(path))
         path.chmod(0o600)  # before listen: until then nobody can connect
-        listener.listen(16)
+        listener.listen(_BACKLOG)
     except OSError as error:
         listener.close()
         raise StoreIOError(

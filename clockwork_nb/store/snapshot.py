@@ -27,12 +27,16 @@ _EVERY: Final = 64
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """A job's state after record ``seq``, whose hash is ``head`` and which ends at byte ``offset`` of the log."""
+    """A job's state after record ``seq``, whose hash is ``head`` and which ends at byte ``offset`` of the log.
+
+    ``log_sha256`` is the SHA-256 of the log's bytes up to there, empty when the writer did not know it.
+    """
 
     seq: int
     head: str
     offset: int
     state: JobState
+    log_sha256: str = ""
 
 
 def due(seq: int, last: int) -> bool:
@@ -43,8 +47,12 @@ def due(seq: int, last: int) -> bool:
     return seq - last >= max(_EVERY, last // 8)
 
 
-def write_snapshot(path: Path, state: JobState, offset: int, *, version: str, fs: FileSystem = REAL) -> None:
+def write_snapshot(
+    path: Path, state: JobState, offset: int, *, version: str, log_sha256: str = "", fs: FileSystem = REAL
+) -> None:
     """Write ``snapshot.json``, durably. The caller holds the append lock and *state* is what the log durably holds.
+
+    *log_sha256* is the digest of those *offset* bytes; without it nobody reads less than the whole log.
 
     Raises:
         StoreFullError, StoreIOError.
@@ -55,6 +63,7 @@ def write_snapshot(path: Path, state: JobState, offset: int, *, version: str, fs
             "head": state.hash,
             "job_id": state.job_id,
             "lineage": state.lineage,
+            **({"log_sha256": log_sha256} if log_sha256 else {}),
             "offset": offset,
             "schema": "clockwork.snapshot.v1",
             "seq": state.seq,
@@ -86,7 +95,8 @@ def read_snapshot(path: Path, job_id: str, *, fs: FileSystem = REAL) -> Snapshot
         if document["schema"] != "clockwork.snapshot.v1" or document["job_id"] != job_id:
             return None
         state = JobState.from_document(document["state"])
-        snapshot = Snapshot(int(document["seq"]), str(document["head"]), int(document["offset"]), state)
+        digest = str(document.get("log_sha256", ""))
+        snapshot = Snapshot(int(document["seq"]), str(document["head"]), int(document["offset"]), state, digest)
     except (ClockworkError, ValueError, KeyError, TypeError, RecursionError):
         return None
     fits = state.job_id == job_id and state.seq == snapshot.seq and state.hash == snapshot.head

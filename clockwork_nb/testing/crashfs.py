@@ -176,6 +176,13 @@ class CrashFs:
             raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(path))
         self._name(folder, {path.name: self._add(_Folder())})
 
+    def remove_dir(self, path: Path) -> None:
+        """See `clockwork_nb.fs.FileSystem`."""
+        self._about_to("remove_dir")
+        if self._folder(path).seen:
+            raise OSError(errno.ENOTEMPTY, os.strerror(errno.ENOTEMPTY), str(path))
+        self._name(self._folder(path.parent), {path.name: None})
+
     def list_dir(self, path: Path) -> list[str]:
         """See `clockwork_nb.fs.FileSystem`."""
         return sorted(self._folder(path).seen)

@@ -149,6 +149,11 @@ class FaultFs:
         self._strike("make_dir", str(path))
         self._inner.make_dir(path, mode)
 
+    def remove_dir(self, path: Path) -> None:
+        """See `clockwork_nb.fs.FileSystem`."""
+        self._strike("remove_dir", str(path))
+        self._inner.remove_dir(path)
+
     def list_dir(self, path: Path) -> list[str]:
         """See `clockwork_nb.fs.FileSystem`."""
         return self._inner.list_dir(path)

@@ -10,7 +10,7 @@ from typing import Any
 from clockwork_nb.canonical import canonical_json
 from clockwork_nb.clock import Clock, rfc3339
 from clockwork_nb.errors import InvalidTransitionError, StoreCorruptError
-from clockwork_nb.jobs.commands import SAME_BATCH
+from clockwork_nb.jobs.commands import completed
 from clockwork_nb.jobs.events import Event, encode_record, genesis_document
 from clockwork_nb.jobs.state import FoldError, JobState, evolve, initial_state, replay
 from clockwork_nb.ports import Draft
@@ -87,14 +87,11 @@ class MemoryJob:
             asked = 0
             try:
                 for draft in drafts:
-                    payload = dict(draft.payload)
-                    if draft.type == "approval.requested" and payload.get("checkpoint_seq") == SAME_BATCH:
-                        payload["checkpoint_seq"] = asked
                     event, line = encode_record(
                         seq=self._state.seq + 1,
                         created_at=rfc3339(self._clock.now()),
                         event_type=draft.type,
-                        payload=payload,
+                        payload=completed(draft, self._state, asked),
                         epoch=self.epoch,
                         prev=self._state.hash,
                         job_id=self.job_id,
@@ -132,6 +129,11 @@ class MemoryJob:
         """Return every event so far."""
         with self._lock:
             return list(self._events)
+
+    def limits(self) -> dict[str, str]:
+        """Return budget dimension → limit."""
+        with self._lock:
+            return dict(self._state.limits)
 
     def stop_requested(self) -> str:
         """Return what a ``control.requested`` asked for, else ``""``."""

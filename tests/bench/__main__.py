@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.bench.graphs import SHAPES, clockwork, shell_steps, terraform
+from tests.bench.jobs import job_rows
 
 CLOCKWORK = [sys.executable, "-m", "clockwork_nb.cli"]
 _RUNNER = """
@@ -169,6 +170,7 @@ def main() -> None:
             "started": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
             "start": start_rows(base, env),
             "apply": apply_rows(base, env, args.steps),
+            "jobs": job_rows(base, env, measure),
             "plan": plan_rows(base, env, args.sizes, args.terraform_limit),
         }
     finally:

@@ -16,7 +16,7 @@ import pytest
 
 from clockwork_nb.errors import LeaseConflictError
 from clockwork_nb.ports import Draft
-from clockwork_nb.store.files import JobStore
+from clockwork_nb.store.files import JobStore, TakeOver
 
 PRELUDE = """
 import sys, time
@@ -109,7 +109,7 @@ def test_a_stopped_owner_is_replaced_only_on_demand_and_then_fenced_off(tmp_path
         owner.send_signal(signal.SIGSTOP)
         with pytest.raises(LeaseConflictError):
             store.open("job_a")
-        with store.open("job_a", take_over=True) as job:
+        with store.open("job_a", take_over=TakeOver("ann", "it hangs")) as job:
             assert job.epoch == 2
             assert job.events()[-1].payload["takeover"] is True
             owner.send_signal(signal.SIGCONT)

@@ -13,7 +13,6 @@ from clockwork_nb.fs import (
     REAL,
     FileSystem,
     create_atomic,
-    is_network_fs,
     make_dirs,
     read_bytes,
     write_all,
@@ -217,8 +216,3 @@ def test_a_full_disk_is_told_apart(tmp_path: Path) -> None:
     disk = FaultFs(CrashFs(), FaultPlan((Fault("make_dir", error=errno.ENOSPC),)))
     with pytest.raises(StoreFullError, match="no space"):
         make_dirs(Path("/a/b"), fs=disk)
-
-
-def test_local_disks_are_not_network_disks(tmp_path: Path) -> None:
-    assert is_network_fs(tmp_path / "not" / "there" / "yet") == is_network_fs(tmp_path)
-    assert is_network_fs(Path("/proc")) == ""
