@@ -16,7 +16,7 @@ from clockwork_nb.errors import (
 )
 from clockwork_nb.jobs.events import VIAS
 from clockwork_nb.jobs.fields import clip
-from clockwork_nb.jobs.model import Decision, JobState
+from clockwork_nb.jobs.model import Decision, Grant, JobState
 from clockwork_nb.ports import Draft
 
 __all__ = [
@@ -103,15 +103,22 @@ def grant(
     reason: str,
     now: datetime,
     expires_at: datetime | None = None,
+    claimed: str = "",
 ) -> Draft:
     """Return the event that approves a decision once, for 24 hours unless *expires_at* says otherwise.
 
-    *seen* is the ``binds`` the approver looked at; it must be what was requested.
+    Of a decision that asks for several persons it is one person's yes.
+
+    Args:
+        seen: the ``binds`` the approver looked at; it must be what was requested.
+        by: who that is as the machine knows it: the system's user, with `key_holder` also the key they sign with.
+        claimed: the name they give themselves, recorded as no more than that.
 
     Raises:
         InvalidInputError: E_INVALID_INPUT_SCHEMA: unknown decision, unknown *via*, no name, no reason (asked for where
             a person types: ``cli`` and ``http``), or an expiry in the past.
-        InvalidTransitionError: E_INVALID_STATE_TRANSITION: it is granted already.
+        InvalidTransitionError: E_INVALID_STATE_TRANSITION: it is granted already, or by this person.
+        ApprovalRequiredError: E_CHECKPOINT_APPROVAL_REQUIRED: it asks for persons, and *via* is none.
         ApprovalDeniedError: E_APPROVAL_DENIED: somebody said no.
         ApprovalStaleError: E_APPROVAL_STALE: the plan was replaced, the request expired, or *seen* is something else.
     """
@@ -120,6 +127,7 @@ def grant(
     text = clip(reason.strip(), 4096)
     if not text.strip(".… ") and via not in _UNATTENDED:  # "…" is what the printed command has in its place
         raise InvalidInputError("an approval needs a reason", hint="Add --reason TEXT.")
+    _check_person(decision, by, via, now)
     different = moved(decision.binds, seen)
     if different:
         raise _stale(decision, different, seen)
@@ -136,11 +144,30 @@ def grant(
         "expires_at": rfc3339(until),
         "max_uses": 1,
     }
+    if claimed.strip():
+        payload["claimed"] = clip(claimed.strip(), 512)
     return Draft("approval.granted", payload)
 
 
-def deny(state: JobState, which: str | int | None, *, by: str, via: str, reason: str, now: datetime) -> Draft:
-    """Return the event that says no to a decision; also to one that was granted but not used yet.
+def _check_person(decision: Decision, by: str, via: str, now: datetime) -> None:
+    if decision.quorum < 2:
+        return
+    if via in {"auto", "policy"}:
+        raise ApprovalRequiredError(
+            f"approval {decision.approval_id} asks for {decision.quorum} persons; {via} is none",
+            details={"approval_id": decision.approval_id, "quorum": decision.quorum},
+        )
+    if Grant(by, via, "", rfc3339(now), "").counted_with(decision.grants) is None:
+        raise InvalidTransitionError(
+            f"{by} said yes already; approval {decision.approval_id} asks for {decision.quorum} different persons",
+            hint="Persons are told apart by their user, or by the keys they sign with: clockwork approve … --sign",
+        )
+
+
+def deny(
+    state: JobState, which: str | int | None, *, by: str, via: str, reason: str, now: datetime, claimed: str = ""
+) -> Draft:
+    """Return the event that says no to a decision; also to one that was granted but not used yet. One no ends it.
 
     Raises:
         InvalidInputError, InvalidTransitionError, ApprovalDeniedError, ApprovalStaleError: as `grant`.
@@ -160,6 +187,8 @@ def deny(state: JobState, which: str | int | None, *, by: str, via: str, reason:
         "via": via,
         "reason": clip(reason.strip(), 4096),
     }
+    if claimed.strip():
+        payload["claimed"] = clip(claimed.strip(), 512)
     return Draft("approval.denied", payload)
 
 
@@ -174,16 +203,18 @@ def check_granted(state: JobState, section: int, current: Mapping[str, Any], *, 
     decision = state.decision_for(section)
     if decision is None or decision.status == "open":
         raise ApprovalRequiredError(
-            f"section {section} of job {state.job_id} has not been approved",
+            f"section {section} of job {state.job_id} has not been approved{_so_far(decision)}",
             hint=f"clockwork approve {state.job_id} --plan {str(current.get('plan', ''))[:12]} --reason TEXT",
             details={"job_id": state.job_id, "section": section},
         )
     if decision.status == "denied":
         raise _denied(decision)
     different = moved(decision.binds, current)
+    used_here = state.sections[section].approval == decision.approval_id
+    if used_here and state.env_accepted and current.get("environment") == state.env_accepted:
+        different = [name for name in different if name != "environment"]  # somebody accepted it for this resume
     if different:
         raise _stale(decision, different, current)
-    used_here = state.sections[section].approval == decision.approval_id
     if used_here:
         return decision
     if decision.expires_at and rfc3339(now) >= decision.expires_at:
@@ -215,6 +246,13 @@ def use(
         return None
     payload = {"approval_id": decision.approval_id, "section": section, "step_id": step_id, "attempt": attempt}
     return Draft("approval.used", payload)
+
+
+def _so_far(decision: Decision | None) -> str:
+    if decision is None or decision.quorum < 2:
+        return ""
+    who = f" ({', '.join(grant.by for grant in decision.grants)})" if decision.grants else ""
+    return f" by {decision.quorum} persons, only by {len(decision.grants)}{who}"
 
 
 def _open(state: JobState, which: str | int | None, now: datetime) -> Decision:

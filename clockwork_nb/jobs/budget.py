@@ -71,6 +71,12 @@ class Excess:
         """Return it like ``step_count 12 > 10``."""
         return f"{self.dimension} {self.used} > {self.limit}"
 
+    @property
+    def flag(self) -> str:
+        """The flag that sets this limit on a command line, like ``--max-step-count``."""
+        key = next(key for key, dimension in SPEC_KEYS.items() if dimension == self.dimension)
+        return f"--{key.replace('_', '-')}"
+
 
 def limits_from_spec(spec: Mapping[str, Any]) -> dict[str, str]:
     """Return dimension → limit from the ``budgets`` of a job spec; limits of zero are left out.

@@ -1,8 +1,8 @@
 """Decisions of a job, pure: a state goes in, the events to append come out, or an error says why not.
 
 Nothing here knows the log's next number, because another process may append a control event at any time. Where a
-payload must name the seq of a checkpoint of its own batch it says `SAME_BATCH`; the store puts the number in while it
-holds the append lock.
+payload must name the seq of a checkpoint of its own batch it says `SAME_BATCH`, and what a step used up is given as an
+amount that comes on top (`charge_budget`); the store completes both while it holds the append lock (`completed`).
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 
 from clockwork_nb.clock import rfc3339
 from clockwork_nb.errors import InvalidInputError, InvalidTransitionError
-from clockwork_nb.jobs.budget import SPEC_KEYS, limits_from_spec
-from clockwork_nb.jobs.events import DIMENSIONS, SUMMARY_LIMIT
+from clockwork_nb.jobs.budget import SPEC_KEYS, Counters, charge, limits_from_spec
+from clockwork_nb.jobs.events import DIMENSIONS, MAX_QUORUM, SUMMARY_LIMIT
 from clockwork_nb.jobs.fields import clip
 from clockwork_nb.jobs.state import allowed
 from clockwork_nb.ports import Draft
@@ -27,8 +27,10 @@ if TYPE_CHECKING:
 __all__ = [
     "SAME_BATCH",
     "bind_plan",
+    "charge_budget",
     "checkpoint",
     "close_section",
+    "completed",
     "finish",
     "interrupted_steps",
     "move",
@@ -41,7 +43,28 @@ __all__ = [
 SAME_BATCH: Final = 0
 """``checkpoint_seq`` of an ``approval.requested`` draft: the last checkpoint before it in the same batch."""
 
+_ON_TOP: Final = "on_top"
+
 Outcome = Literal["completed", "failed", "denied", "canceled", "stale"]
+
+
+def completed(draft: Draft, state: JobState, last_checkpoint: int) -> dict[str, Any]:
+    """Return the payload of *draft* as it is to be written after *state*.
+
+    *last_checkpoint* is the seq of the last checkpoint of the same batch, 0 when there is none.
+    """
+    payload = dict(draft.payload)
+    if draft.type == "approval.requested" and payload.get("checkpoint_seq") == SAME_BATCH:
+        payload["checkpoint_seq"] = last_checkpoint
+    if draft.type == "budget.charged" and payload.pop(_ON_TOP, False):
+        cost = payload.pop("cost", "0")
+        payload = charge(state.counters, cost=cost, **payload).to_payload()
+    return payload
+
+
+def charge_budget(amount: Counters) -> Draft:
+    """Return the event that adds *amount* to what the job used up; several threads may charge at once."""
+    return Draft("budget.charged", {**amount.to_payload(), _ON_TOP: True})
 
 
 def move(state: JobState, to: str, reason: str = "") -> Draft:
@@ -95,7 +118,7 @@ def checkpoint(
 
 
 def open_section(
-    state: JobState, *, verb: Literal["plan", "apply", "destroy", "verify"], cell: str, call: int, inputs: str
+    state: JobState, *, verb: Literal["plan", "apply", "destroy", "verify", "run"], cell: str, call: int, inputs: str
 ) -> tuple[int, Draft]:
     """Return the number of a new section and the event that opens it.
 
@@ -176,10 +199,14 @@ def request_approval(
     instructions: str,
     reason_codes: Sequence[str] = (),
     expires_at: datetime | None = None,
+    quorum: int = 1,
 ) -> list[Draft]:
     """Return the ``decision-needed`` checkpoint and the request, to be appended as one batch.
 
+    *quorum* is how many different persons must say yes, from 1 to `MAX_QUORUM`.
+
     Raises:
+        InvalidInputError: E_INVALID_INPUT_SCHEMA: there is no such quorum.
         InvalidTransitionError: E_INVALID_STATE_TRANSITION: the section is not open, or is not bound to what *binds* says.
     """
     found = _open_section(state, section)
@@ -201,6 +228,10 @@ def request_approval(
     }
     if expires_at is not None:
         request["expires_at"] = rfc3339(expires_at)
+    if not 1 <= quorum <= MAX_QUORUM:
+        raise InvalidInputError(f"{quorum} persons cannot be asked", hint=f"A quorum is from 1 to {MAX_QUORUM}.")
+    if quorum > 1:
+        request["quorum"] = quorum
     return [Draft("checkpoint", ask), Draft("approval.requested", request)]
 
 
@@ -226,8 +257,12 @@ def interrupted_steps(state: JobState, found: Mapping[str, str] | None = None) -
     ]
 
 
-def request_stop(state: JobState, action: Literal["pause", "cancel"], *, by: str, reason: str = "") -> Draft:
+def request_stop(
+    state: JobState, action: Literal["pause", "cancel"], *, by: str, reason: str = "", drain: bool = False
+) -> Draft:
     """Return the control event that asks the job's runner to pause or cancel.
+
+    With *drain* a pause lets the steps that run come to their end; otherwise they are stopped.
 
     Raises:
         InvalidTransitionError: E_INVALID_STATE_TRANSITION: the job is at its end, or cannot pause because it is not running.
@@ -236,7 +271,10 @@ def request_stop(state: JobState, action: Literal["pause", "cancel"], *, by: str
         raise InvalidTransitionError(f"job {state.job_id} is {state.status} already")
     if action == "pause" and state.status not in {"queued", "running"}:
         raise InvalidTransitionError(f"job {state.job_id} is {state.status}; only a running job can pause")
-    return Draft("control.requested", {"action": action, "by": by, "reason": clip(reason, 4096)})
+    payload: dict[str, Any] = {"action": action, "by": by, "reason": clip(reason, 4096)}
+    if drain and action == "pause":
+        payload["drain"] = True
+    return Draft("control.requested", payload)
 
 
 def raise_budget(state: JobState, dimension: str, limit: str, *, by: str, reason: str) -> Draft:

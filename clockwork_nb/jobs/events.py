@@ -40,6 +40,7 @@ __all__ = [
     "EVENT_FIELDS",
     "MAX_LINE",
     "MAX_LOG_BYTES",
+    "MAX_QUORUM",
     "MAX_RECORDS",
     "OUTCOMES",
     "STATUSES",
@@ -63,6 +64,8 @@ MAX_LINE: Final = 65_536
 MAX_RECORDS: Final = 200_000
 MAX_LOG_BYTES: Final = 64 << 20
 SUMMARY_LIMIT: Final = 2_000
+MAX_QUORUM: Final = 9
+"""How many different persons a decision may ask for."""
 
 STATUSES: Final = (
     "queued",
@@ -102,12 +105,20 @@ EVENT_FIELDS: Final[Mapping[str, Record]] = {
         ttl_ms=_POSITIVE,
         tool_version=Text(64, empty=False),
         takeover=FLAG,
+        by=Optional(_NAME),
+        reason=Optional(Text(empty=False)),
     ),
     "lease.released": Record(runner_id=Text(64, empty=False), outcome=Text(128)),
     "env.captured": Record(rules=_RULES, hash=HEX),
-    "env.override": Record(rules=_RULES, expected_hash=HEX, actual_hash=HEX, reason=Text(), by=_NAME),
+    "env.override": Record(
+        rules=_RULES, expected_hash=HEX, actual_hash=HEX, reason=Text(), by=_NAME, once=Optional(FLAG)
+    ),
     "section.opened": Record(
-        section=_POSITIVE, verb=Choice("plan", "apply", "destroy", "verify"), cell=Text(512), call=_COUNT, inputs=HEX
+        section=_POSITIVE,
+        verb=Choice("plan", "apply", "destroy", "verify", "run"),
+        cell=Text(512),
+        call=_COUNT,
+        inputs=HEX,
     ),
     "section.closed": Record(
         section=_POSITIVE,
@@ -141,6 +152,7 @@ EVENT_FIELDS: Final[Mapping[str, Record]] = {
         section=_POSITIVE,
         binds=_BINDS,
         expires_at=Optional(STAMP),
+        quorum=Optional(Int(2, MAX_QUORUM)),
     ),
     "approval.granted": Record(
         approval_id=Text(64, empty=False),
@@ -151,9 +163,17 @@ EVENT_FIELDS: Final[Mapping[str, Record]] = {
         reason=Text(empty=False),
         expires_at=Optional(STAMP),
         max_uses=_POSITIVE,
+        claimed=Optional(_NAME),
+        signer=Optional(Text(256, empty=False)),
+        signature=Optional(Text(16_384, empty=False)),
     ),
     "approval.denied": Record(
-        approval_id=Text(64, empty=False), checkpoint_seq=_POSITIVE, by=_NAME, via=_VIA, reason=Text()
+        approval_id=Text(64, empty=False),
+        checkpoint_seq=_POSITIVE,
+        by=_NAME,
+        via=_VIA,
+        reason=Text(),
+        claimed=Optional(_NAME),
     ),
     "approval.used": Record(approval_id=Text(64, empty=False), section=_POSITIVE, step_id=_STEP, attempt=_POSITIVE),
     "step.started": Record(
@@ -218,7 +238,7 @@ EVENT_FIELDS: Final[Mapping[str, Record]] = {
     "artifact.published": Record(
         path=_STEP, op=Choice("added", "changed", "removed"), blob=Optional(HEX), step_id=Optional(_STEP)
     ),
-    "control.requested": Record(action=Choice("pause", "cancel"), by=_NAME, reason=Text()),
+    "control.requested": Record(action=Choice("pause", "cancel"), by=_NAME, reason=Text(), drain=Optional(FLAG)),
     "drift.detected": Record(address=_STEP, attributes=ListOf(Text(512), 256), digest=HEX),
     "fix.proposed": Record(fix_id=Text(64, empty=False), path=_STEP, before=HEX, after=HEX),
     "fix.applied": Record(fix_id=Text(64, empty=False), path=_STEP, after=HEX),

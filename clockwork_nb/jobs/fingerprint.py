@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from clockwork_nb.canonical import digest
 from clockwork_nb.errors import EnvironmentMismatchError, InvalidInputError
+from clockwork_nb.jobs.fields import clip
 from clockwork_nb.ports import Draft
 
 if TYPE_CHECKING:
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "DEFAULT_RULES",
+    "KEYED",
     "Difference",
     "captured_draft",
     "check_environment",
@@ -29,13 +31,19 @@ __all__ = [
     "fingerprint_hash",
     "normalize_rules",
     "override_draft",
+    "rule_problem",
 ]
 
+KEYED: Final = "hmac-sha256:"
+"""What a value begins with that stands for a secret one: the digest under a key that never leaves the machine."""
 DEFAULT_RULES: Final = ("arch", "os", "python")
 _RULE: Final = re.compile(
     r"os|arch|python|packages|cwd|hostname|git|notebook|env:[A-Za-z_][A-Za-z0-9_]{0,127}|file:[^\x00]{1,900}"
     r"|runtime:[a-z0-9][a-z0-9._-]{0,63}"
 )
+_KINDS: Final = (
+    "os", "arch", "python", "packages", "cwd", "hostname", "git", "notebook", "env:NAME", "file:PATH", "runtime:NAME",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +55,9 @@ class Difference:
     after: str | None
 
     def __str__(self) -> str:
-        """Return it like ``python: 3.11.7 -> 3.12.1``."""
+        """Return it like ``python: 3.11.7 -> 3.12.1``; a keyed digest says only that the value is another one."""
+        if _is_keyed(self.before) and _is_keyed(self.after):
+            return f"{self.rule}: another value"
         return f"{self.rule}: {_show(self.before)} -> {_show(self.after)}"
 
 
@@ -59,12 +69,18 @@ def normalize_rules(rules: Iterable[str]) -> tuple[str, ...]:
     """
     cleaned = sorted({rule.strip() for rule in rules})
     for rule in cleaned:
-        if not _RULE.fullmatch(rule):
-            raise InvalidInputError(
-                f"{rule!r} is not a fingerprint rule",
-                hint="Rules: os, arch, python, packages, cwd, hostname, git, notebook, env:NAME, file:PATH, runtime:NAME.",
-            )
+        if rule_problem(rule):
+            raise InvalidInputError(f"{rule[:80]!r} is not a fingerprint rule", hint=rule_problem(rule))
     return tuple(cleaned) or DEFAULT_RULES
+
+
+def rule_problem(rule: str) -> str:
+    """Return why *rule* cannot be taken; empty when it can.
+
+    >>> rule_problem("env:HOME"), rule_problem("pyhton")
+    ('', 'rules: os, arch, python, packages, cwd, hostname, git, notebook, env:NAME, file:PATH, runtime:NAME')
+    """
+    return "" if _RULE.fullmatch(rule) else f"rules: {', '.join(_KINDS)}"
 
 
 def fingerprint(rules: Iterable[str], values: Mapping[str, str]) -> list[dict[str, str]]:
@@ -101,8 +117,12 @@ def captured_draft(rules: list[dict[str, str]]) -> Draft:
     return Draft("env.captured", {"rules": rules, "hash": fingerprint_hash(rules)})
 
 
-def check_environment(state: JobState, current: Sequence[Mapping[str, str]]) -> None:
+def check_environment(
+    state: JobState, current: Sequence[Mapping[str, str]], *, more: Mapping[str, Sequence[str]] | None = None
+) -> None:
     """Return when *current* is the environment recorded in *state* (or none was recorded yet).
+
+    *more* says of a rule whose value is a digest what differs behind it, line by line.
 
     Raises:
         EnvironmentMismatchError: E_ENV_FINGERPRINT_MISMATCH; the hint shows each difference, ``details`` has them too.
@@ -115,8 +135,8 @@ def check_environment(state: JobState, current: Sequence[Mapping[str, str]]) -> 
         f"{', '.join(difference.rule for difference in moved)} changed",
         hint="\n".join(
             [
-                *(str(difference) for difference in moved),
-                "Resume where it started, or accept the change once with `--force-env --reason TEXT`.",
+                *(line for difference in moved for line in (str(difference), *(more or {}).get(difference.rule, ()))),
+                "Resume where it started, or accept the change for one resume: --override-env --reason TEXT",
             ]
         ),
         details={
@@ -128,7 +148,7 @@ def check_environment(state: JobState, current: Sequence[Mapping[str, str]]) -> 
 
 
 def override_draft(state: JobState, current: list[dict[str, str]], *, by: str, reason: str) -> Draft:
-    """Return the event that accepts *current* as the environment from now on.
+    """Return the event that accepts *current* as the environment of this resume; the next one compares with the recorded.
 
     Raises:
         InvalidInputError: E_INVALID_INPUT_SCHEMA: nothing was recorded that could be overridden, or no reason is given.
@@ -141,11 +161,23 @@ def override_draft(state: JobState, current: list[dict[str, str]], *, by: str, r
         "rules": current,
         "expected_hash": state.env_hash,
         "actual_hash": fingerprint_hash(current),
-        "reason": reason.strip(),
+        "reason": clip(reason.strip(), 4096),
         "by": by,
+        "once": True,
     }
     return Draft("env.override", payload)
 
 
+def _is_keyed(value: str | None) -> bool:
+    return value is not None and value.startswith(KEYED)
+
+
 def _show(value: str | None) -> str:
-    return "(not recorded)" if value is None else value or "(empty)"
+    if value is None:
+        return "(not recorded)"
+    if _is_keyed(value):
+        return "(a value)"
+    return _DIGEST.sub(lambda found: found[0][:8], value) or "(empty)"
+
+
+_DIGEST: Final = re.compile(r"\b[0-9a-f]{40,64}\b")

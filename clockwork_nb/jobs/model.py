@@ -5,13 +5,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any, Final
 
 from clockwork_nb.errors import InvalidInputError
 from clockwork_nb.jobs.budget import Counters
 
-__all__ = ["TERMINAL", "Checkpoint", "Decision", "JobState", "Lease", "SectionState", "StepState"]
+__all__ = ["BY_KEY", "TERMINAL", "Checkpoint", "Decision", "Grant", "JobState", "Lease", "SectionState", "StepState"]
 
 TERMINAL: Final = frozenset({"completed", "canceled"})
 
@@ -68,12 +69,56 @@ class SectionState:
         return not self.outcome
 
 
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """One person's yes to a decision that asks for several. Times are in the event form, empty for never."""
+
+    by: str
+    via: str
+    reason: str
+    at: str
+    expires_at: str
+
+    @property
+    def person(self) -> tuple[str, str]:
+        """The user and the key's fingerprint; the latter is empty when it was not signed."""
+        user, _, key = self.by.partition(BY_KEY)
+        return user, key
+
+    def counted_with(self, earlier: Iterable[Grant]) -> list[Grant] | None:
+        """Return which of the *earlier* grants count together with this one, itself last; None when its giver said yes.
+
+        Two persons are two users, or two keys: users share accounts. A signed yes takes the place of an unsigned one of
+        the same user, who may be the same person; an unsigned one says nothing new beside any of its user.
+        """
+        user, key = self.person
+        out = []
+        for grant in earlier:
+            if grant.expires_at and grant.expires_at <= self.at:
+                continue
+            other_user, other_key = grant.person
+            if key and other_key:
+                if key == other_key:
+                    return None
+            elif user == other_user:
+                if not key:
+                    return None
+                continue
+            out.append(grant)
+        return [*out, self]
+
+
+BY_KEY: Final = " with SHA256:"
+"""What stands in ``by`` between the user and the fingerprint of the key they signed with."""
+
+
 @dataclass(slots=True)
 class Decision:
     """One question put to a person (or to a rule standing in for one), and the answer.
 
     ``status`` is ``open``, ``granted``, ``denied`` or ``superseded`` (the plan it was about is not the plan any more).
     ``expires_at`` belongs to the grant once there is one. Times are in the event form and compare as text.
+    ``quorum`` is how many persons must say yes; with more than one, ``grants`` are those who did and still count.
     """
 
     approval_id: str
@@ -88,6 +133,13 @@ class Decision:
     expires_at: str = ""
     max_uses: int = 0
     uses: int = 0
+    quorum: int = 1
+    grants: list[Grant] = field(default_factory=list)
+
+    @property
+    def missing(self) -> int:
+        """How many persons still have to say yes."""
+        return max(0, self.quorum - len(self.grants)) if self.status == "open" else 0
 
 
 @dataclass(slots=True)
@@ -139,6 +191,8 @@ class JobState:
     stop: str = ""
     env_rules: list[dict[str, str]] = field(default_factory=list)
     env_hash: str = ""
+    env_accepted: str = ""
+    """Digest of the other environment that somebody accepted for the present resume, empty for none."""
     limits: dict[str, str] = field(default_factory=dict)
     counters: Counters = field(default_factory=Counters)
     lease: Lease | None = None
@@ -165,6 +219,11 @@ class JobState:
         return [section for section in self.sections.values() if section.open]
 
     @property
+    def environment(self) -> str:
+        """The digest of the environment in force: the recorded one, or the one accepted for this resume."""
+        return self.env_accepted or self.env_hash
+
+    @property
     def final(self) -> bool:
         """Whether the job is at its end and may not run again."""
         return self.status in TERMINAL
@@ -182,7 +241,9 @@ class JobState:
         out.reason_codes, out.env_rules = list(self.reason_codes), list(self.env_rules)
         out.limits, out.cells, out.published = dict(self.limits), dict(self.cells), dict(self.published)
         out.asked, out.checkpoints = dict(self.asked), dict(self.checkpoints)
-        out.decisions = {name: replace(decision) for name, decision in self.decisions.items()}
+        out.decisions = {
+            name: replace(decision, grants=list(decision.grants)) for name, decision in self.decisions.items()
+        }
         out.sections = {
             number: replace(section, steps={name: replace(step) for name, step in section.steps.items()})
             for number, section in self.sections.items()
@@ -215,7 +276,7 @@ class JobState:
             values["lease"] = None if values["lease"] is None else Lease(**values["lease"])
             sections = [_section_from(item) for item in values["sections"]]
             values["sections"] = {section.number: section for section in sections}
-            decisions = [Decision(**item) for item in values["decisions"]]
+            decisions = [_decision_from(item) for item in values["decisions"]]
             values["decisions"] = {decision.approval_id: decision for decision in decisions}
             checkpoints = [Checkpoint(**item) for item in values["checkpoints"]]
             values["checkpoints"] = {checkpoint.kind: checkpoint for checkpoint in checkpoints}
@@ -225,6 +286,12 @@ class JobState:
             return cls(**values)
         except (TypeError, ValueError, KeyError, AttributeError) as error:
             raise InvalidInputError(f"not a job state: {error}") from error
+
+
+def _decision_from(document: dict[str, Any]) -> Decision:
+    values = dict(document)
+    values["grants"] = [Grant(**item) for item in values.get("grants", ())]
+    return Decision(**values)
 
 
 def _section_document(section: SectionState) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final, Literal, TypeAlias
 
+from clockwork_nb.jobs.model import Grant
 from clockwork_nb.ports import EventView
 
 __all__ = ["RunProgress", "StepProgress", "StepStatus", "steps_from_plan"]
@@ -83,6 +84,8 @@ class RunProgress:
         self._planned: tuple[tuple[str, str, str], ...] = ()
         self._openings: dict[int, tuple[str, str]] = {}
         self._asked: dict[str, int] = {}
+        self._quorums: dict[str, int] = {}
+        self._grants: dict[str, list[Grant]] = {}
         self._others: set[int] = set()
         self._reset(0)
 
@@ -117,6 +120,8 @@ class RunProgress:
         self.plan = digest
         if not self.confinement:
             self.confinement = str(document["facts"]["confinement"])
+        if document["changes"] and all(change["kind"] == "run" for change in document["changes"]):
+            self.confinement = "none, host level"
         if document["destroy"]:
             self.verb = "destroy"
 
@@ -152,7 +157,7 @@ class RunProgress:
         elif kind == "plan.bound":
             self._bind(payload)
         elif kind.startswith("approval."):
-            self._approve(kind, payload)
+            self._approve(kind, payload, event.created_at)
         elif kind.startswith("step."):
             self._step(event)
         elif "section" in payload and not self._follows(payload["section"]):
@@ -209,7 +214,7 @@ class RunProgress:
             self.plan = payload["plan"]
             self.verb, self.cell = self._openings.get(section, (self.verb, self.cell))
 
-    def _approve(self, kind: str, payload: Mapping[str, Any]) -> None:
+    def _approve(self, kind: str, payload: Mapping[str, Any], at: str) -> None:
         approval_id = payload["approval_id"]
         if kind in {"approval.requested", "approval.used"}:
             self._asked[approval_id] = int(payload["section"])
@@ -219,8 +224,24 @@ class RunProgress:
         if kind == "approval.requested":
             self.status = "waiting"
             self.approval = {"state": "requested"}
+            self._grants[approval_id] = []
+            self._quorums[approval_id] = int(payload.get("quorum", 1))
+        elif kind == "approval.granted" and self._still_asks(approval_id, payload, at):
+            self.approval = {"state": "requested", "persons": [g.by for g in self._grants[approval_id]]}
         elif kind in {"approval.granted", "approval.denied"}:
-            self._decide(kind.removeprefix("approval."), payload)
+            names = ", ".join(grant.by for grant in self._grants.get(approval_id, ())) or payload["by"]
+            self._decide(
+                kind.removeprefix("approval."), {**payload, "by": names if "granted" in kind else payload["by"]}
+            )
+
+    def _still_asks(self, approval_id: str, payload: Mapping[str, Any], at: str) -> bool:
+        """Return whether more persons have to approve after the one of *payload* did, at the time *at*."""
+        quorum = self._quorums.get(approval_id, 1)
+        if quorum < 2:
+            return False
+        grant = Grant(payload["by"], payload["via"], payload["reason"], at, payload.get("expires_at", ""))
+        self._grants[approval_id] = grant.counted_with(self._grants[approval_id]) or self._grants[approval_id]
+        return len(self._grants[approval_id]) < quorum
 
     def _decide(self, state: str, payload: Mapping[str, Any]) -> None:
         via = payload["via"]

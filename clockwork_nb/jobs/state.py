@@ -12,9 +12,11 @@ from clockwork_nb.canonical import parse_json
 from clockwork_nb.errors import ClockworkError, InvalidInputError
 from clockwork_nb.jobs.budget import Counters, limits_from_spec
 from clockwork_nb.jobs.model import (
+    BY_KEY,
     TERMINAL,
     Checkpoint,
     Decision,
+    Grant,
     JobState,
     Lease,
     SectionState,
@@ -47,10 +49,14 @@ _MOVES: Final[Mapping[str, frozenset[str]]] = {
     "canceled": frozenset(),
 }
 
+_STOPS: Final = ("", "drain", "pause", "cancel")
+"""What was asked of the runner, the weaker first: start nothing more, stop what runs, end the job."""
+
 _AFTER_FINISH: Final = frozenset(
     {"lease.taken", "lease.released", "accept.recorded", "log.recovered", "job.tainted", "job.sealed"}
 )
 _BIND_NAMES: Final = ("configuration", "plan", "bundle", "policy", "lineage", "serial")
+_NO_PERSON: Final = frozenset({"auto", "policy"})
 
 
 def allowed(before: str, after: str) -> bool:
@@ -151,7 +157,7 @@ def _job_status(state: JobState, payload: Mapping[str, Any], event: Event) -> No
     _require(allowed(before, after), f"a job cannot go from {before} to {after}")
     state.status, state.reason = after, payload.get("reason", "")
     resumed = after == "running" and before != "queued"
-    if after in {"paused", "canceled"} or (resumed and state.stop == "pause"):
+    if after in {"paused", "canceled"} or (resumed and state.stop in {"pause", "drain"}):
         state.stop = ""
 
 
@@ -174,6 +180,7 @@ def _job_tainted(state: JobState, payload: Mapping[str, Any], event: Event) -> N
 def _lease_taken(state: JobState, payload: Mapping[str, Any], event: Event) -> None:
     state.lease = Lease(payload["runner_id"], payload["host_id"], payload["ttl_ms"], payload["tool_version"])
     state.tool_version = payload["tool_version"]
+    state.env_accepted = ""  # what somebody accepted was good for the resume before
 
 
 def _lease_released(state: JobState, payload: Mapping[str, Any], event: Event) -> None:
@@ -189,12 +196,16 @@ def _env_captured(state: JobState, payload: Mapping[str, Any], event: Event) -> 
 
 def _env_override(state: JobState, payload: Mapping[str, Any], event: Event) -> None:
     _require(payload["expected_hash"] == state.env_hash, "it overrides another environment")
-    state.env_rules, state.env_hash = list(payload["rules"]), payload["actual_hash"]
+    if payload.get("once"):
+        state.env_accepted = payload["actual_hash"]
+    else:  # as logs of earlier versions have it
+        state.env_rules, state.env_hash = list(payload["rules"]), payload["actual_hash"]
 
 
 def _control_requested(state: JobState, payload: Mapping[str, Any], event: Event) -> None:
     _require(state.status not in TERMINAL, f"the job is {state.status}")
-    state.stop = "cancel" if state.stop == "cancel" else payload["action"]
+    asked = "drain" if payload.get("drain") else payload["action"]
+    state.stop = max(state.stop, asked, key=_STOPS.index)
 
 
 def _checkpoint(state: JobState, payload: Mapping[str, Any], event: Event) -> None:
@@ -281,7 +292,12 @@ def _approval_requested(state: JobState, payload: Mapping[str, Any], event: Even
     _require(not state.asked[seq], f"checkpoint {seq} asks for approval {state.asked[seq]}")
     state.asked[seq] = approval_id
     state.decisions[approval_id] = Decision(
-        approval_id, seq, section.number, dict(payload["binds"]), expires_at=payload.get("expires_at", "")
+        approval_id,
+        seq,
+        section.number,
+        dict(payload["binds"]),
+        expires_at=payload.get("expires_at", ""),
+        quorum=payload.get("quorum", 1),
     )
 
 
@@ -303,6 +319,10 @@ def _settles(state: JobState, payload: Mapping[str, Any]) -> Decision:
 def _approval_granted(state: JobState, payload: Mapping[str, Any], event: Event) -> None:
     decision = _settles(state, payload)
     _require(payload["binds"] == decision.binds, "it binds something else than what was requested")
+    signed = "signature" in payload
+    _require(
+        signed == ("signer" in payload) == (BY_KEY in payload["by"]), "by, signer and signature do not fit together"
+    )
     expires = payload.get("expires_at", "")
     _require(not expires or event.created_at < expires, f"it expires at {expires}, before it was given")
     if decision.status == "granted":  # only an expired, unused grant may be given again
@@ -310,9 +330,32 @@ def _approval_granted(state: JobState, payload: Mapping[str, Any], event: Event)
         _require(lapsed and not decision.uses, "it was granted before")
     elif decision.expires_at:
         _require(event.created_at < decision.expires_at, f"the request expired at {decision.expires_at}")
+    if decision.quorum > 1:
+        _count_grant(decision, payload, event.created_at)
+        return
     decision.status, decision.by, decision.via = "granted", payload["by"], payload["via"]
     decision.reason, decision.granted_at, decision.expires_at = payload["reason"], event.created_at, expires
     decision.max_uses = payload["max_uses"]
+
+
+def _count_grant(decision: Decision, payload: Mapping[str, Any], now: str) -> None:
+    """Add one of several persons; with the last one the decision is granted, until the first of them expires."""
+    grant = Grant(payload["by"], payload["via"], payload["reason"], now, payload.get("expires_at", ""))
+    _require(grant.via not in _NO_PERSON, f"it asks for {decision.quorum} persons, and {grant.via} is none")
+    _require(payload["max_uses"] == 1, "several persons grant one use")
+    counting = grant.counted_with(decision.grants)
+    if counting is None:
+        raise _Broken(f"{grant.by} said yes already")
+    if decision.status == "granted":  # it has lapsed: those who are left ask for the others again
+        decision.status, decision.expires_at = "open", ""
+    decision.grants = counting
+    if decision.missing:
+        return
+    decision.status, decision.max_uses, decision.granted_at = "granted", 1, now
+    decision.by = ", ".join(g.by for g in decision.grants)
+    decision.via = ", ".join(dict.fromkeys(g.via for g in decision.grants))
+    decision.reason = "; ".join(g.reason for g in decision.grants)
+    decision.expires_at = min((g.expires_at for g in decision.grants if g.expires_at), default="")
 
 
 def _approval_denied(state: JobState, payload: Mapping[str, Any], event: Event) -> None:
@@ -331,7 +374,7 @@ def _approval_used(state: JobState, payload: Mapping[str, Any], event: Event) ->
     _require(not section.approval, f"the section runs under approval {section.approval} already")
     _require(not decision.expires_at or event.created_at < decision.expires_at, "it has expired")
     moved = [name for name in _BIND_NAMES if decision.binds[name] != getattr(section, name)]
-    if state.env_hash and decision.binds["environment"] != state.env_hash:
+    if state.env_hash and decision.binds["environment"] != state.environment:
         moved.append("environment")
     _require(not moved, f"it binds another {', '.join(moved)}")
     decision.uses += 1

@@ -12,7 +12,8 @@ ROOT = Path(__file__).resolve().parents[2]
 PACKAGE = ROOT / "clockwork_nb"
 
 FOUNDATION = {
-    "errors", "diagnostics", "render", "canonical", "ids", "clock", "fs", "settings", "secrets", "signing", "ports",
+    "errors", "diagnostics", "render", "canonical", "ids", "clock", "fs", "mounts", "settings", "secrets", "signing",
+    "ports",
 }  # fmt: skip
 ROWS: list[set[str]] = [
     FOUNDATION,
@@ -31,7 +32,7 @@ SAME_ROW_ALLOWED = {
     ("testing", "*"),
 }
 JUPYTER = {"IPython", "ipykernel", "ipywidgets", "anywidget", "papermill", "nbformat", "nbclient", "traitlets", "comm"}
-LAZY_ONLY = JUPYTER | {"pydantic", "jsonschema", "cryptography", "hcl2"}
+LAZY_ONLY = JUPYTER | {"pydantic", "jsonschema", "cryptography", "hcl2", "yaml"}
 HEAVY_AT_TOP_ALLOWED = {"magics", "widgets", "runbook"}
 
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from clockwork_nb.canonical import canonical_json, parse_json
 from clockwork_nb.jobpack.layout import NATIVE_EVENTS
 from clockwork_nb.jobpack.plain import plain_json
-from tests.conformance.packs import corpus, samples
+from tests.conformance.packs import cases, evidence_cases, samples
 from tests.conformance.packs.tamper import pack, resign, unpack, verify, zipped
 
 GOOD = pack(samples.small_job()).data
@@ -99,8 +99,8 @@ documents = st.fixed_dictionaries(
 @SETTINGS
 @given(plan=documents | plain_values, bundle=documents)
 def test_hostile_plans_and_bundles_signed_by_a_trusted_key_are_refused(plan: Any, bundle: Any) -> None:
-    job = corpus.bound_to(plan=canonical_json(plan), bundle=canonical_json(bundle))
-    files = {**corpus.good(), NATIVE_EVENTS: job.log}
+    job = evidence_cases.bound_to(plan=canonical_json(plan), bundle=canonical_json(bundle))
+    files = {**cases.good(), NATIVE_EVENTS: job.log}
     files["clockwork/sections/1/plan.json"] = canonical_json(plan)
     files["clockwork/sections/1/bundle.json"] = canonical_json(bundle)
     assert verify(zipped(resign(files, job))).exit_code == 2

@@ -9,6 +9,8 @@ import pytest
 from clockwork_nb.errors import EnvironmentMismatchError, InvalidInputError
 from clockwork_nb.jobs.fingerprint import (
     DEFAULT_RULES,
+    KEYED,
+    Difference,
     captured_draft,
     check_environment,
     compare,
@@ -17,8 +19,11 @@ from clockwork_nb.jobs.fingerprint import (
     normalize_rules,
     override_draft,
 )
+from clockwork_nb.jobs.model import JobState
+from clockwork_nb.ports import Draft
 from clockwork_nb.testing import MemoryJob
 
+LEASE = {"runner_id": "r2", "host_id": "h", "ttl_ms": 1000, "tool_version": "t", "takeover": True}
 HERE = {"os": "linux", "arch": "x86_64", "python": "3.11.7"}
 
 
@@ -66,12 +71,63 @@ def test_the_same_environment_passes_and_another_one_blocks(job: Any) -> None:
     assert caught.value.details["moved"] == [{"rule": "python", "before": "3.11.7", "after": "3.12.1"}]
 
 
-def test_an_override_becomes_the_new_baseline(job: Any) -> None:
+def resume(job: MemoryJob) -> None:
+    """Let another process take the job over."""
+    job.epoch += 1
+    job.append([Draft("lease.taken", LEASE)])
+
+
+def test_an_override_is_good_for_one_resume(job: MemoryJob) -> None:
+    there = fingerprint([], {**HERE, "os": "freebsd"})
+    recorded = job.state.env_hash
+    job.append([override_draft(job.state, there, by="ann", reason="moved house")])
+    assert job.state.environment == fingerprint_hash(there)
+    assert job.state.env_hash == recorded
+    resume(job)
+    assert job.state.environment == recorded
+    with pytest.raises(EnvironmentMismatchError):
+        check_environment(job.state, there)
+    check_environment(job.state, fingerprint([], HERE))
+    job.append([override_draft(job.state, there, by="bob", reason="still there")])  # each resume says so again
+    assert job.state.environment == fingerprint_hash(there)
+
+
+def test_an_override_of_an_earlier_version_is_the_new_baseline(job: MemoryJob) -> None:
+    there = fingerprint([], {**HERE, "os": "freebsd"})
+    for before, after in ((fingerprint([], HERE), there), (there, fingerprint([], HERE))):
+        payload = {
+            "rules": after, "expected_hash": fingerprint_hash(before), "actual_hash": fingerprint_hash(after),
+            "reason": "r", "by": "ann",
+        }  # fmt: skip
+        job.append([Draft("env.override", payload)])
+        resume(job)
+        check_environment(job.state, after)
+    assert JobState.from_document(job.state.to_document()) == job.state
+
+
+def test_an_override_needs_a_reason_and_something_recorded(job: MemoryJob) -> None:
     there = fingerprint([], {**HERE, "os": "freebsd"})
     with pytest.raises(InvalidInputError, match="reason"):
-        override_draft(job.state, there, by="ann", reason="")
-    job.append([override_draft(job.state, there, by="ann", reason="moved house")])
-    check_environment(job.state, there)
-    assert job.state.env_hash == fingerprint_hash(there)
+        override_draft(job.state, there, by="ann", reason=" ")
     with pytest.raises(InvalidInputError, match="no recorded environment"):
         override_draft(MemoryJob().state, there, by="ann", reason="x")
+
+
+def test_what_is_behind_a_digest_is_told_in_lines_of_its_own(job: MemoryJob) -> None:
+    with pytest.raises(EnvironmentMismatchError) as caught:
+        check_environment(job.state, fingerprint([], {**HERE, "os": "x"}), more={"os": ["  kernel: 5 -> 6"]})
+    assert caught.value.hint.splitlines()[:2] == ["os: linux -> x", "  kernel: 5 -> 6"]
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "shown"),
+    [
+        (f"{KEYED}{'a' * 64}", f"{KEYED}{'b' * 64}", "env:TOKEN: another value"),
+        ("(unset)", f"{KEYED}{'b' * 64}", "env:TOKEN: (unset) -> (a value)"),
+        (f"{KEYED}{'a' * 64}", None, "env:TOKEN: (a value) -> (not recorded)"),
+        ("c" * 64, "d" * 64, "env:TOKEN: cccccccc -> dddddddd"),
+        (f"{'c' * 40} with changes {'d' * 64}", "c" * 40, "env:TOKEN: cccccccc with changes dddddddd -> cccccccc"),
+    ],
+)
+def test_digests_are_short_and_secret_values_stay_away(before: str, after: str | None, shown: str) -> None:
+    assert str(Difference("env:TOKEN", before, after)) == shown
