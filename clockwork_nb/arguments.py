@@ -7,10 +7,39 @@ from collections.abc import Iterable
 from typing import Any, NoReturn
 
 from clockwork_nb.errors import InvalidInputError
+from clockwork_nb.jobs.events import MAX_QUORUM
 from clockwork_nb.session.options import PlanOptions
 
-__all__ = ["Parser", "add_apply", "add_approval", "add_job", "add_plan", "add_section", "add_variables", "plan_options"]
+__all__ = [
+    "Parser",
+    "add_apply",
+    "add_approval",
+    "add_budgets",
+    "add_environment",
+    "add_job",
+    "add_plan",
+    "add_quorum",
+    "add_section",
+    "add_variables",
+    "budgets_of",
+    "plan_options",
+]
 
+
+_LATER = {
+    "drift": "plan shows drift apart from changes",
+    "fmt": "format .cw files with any editor for HCL",
+    "eval": "plan shows values",
+    "import": "resources are made by apply; a Wrkr job is read with clockwork job import FOLDER",
+    "state": "look with clockwork show",
+    "init": "write a .cw file, or begin with clockwork demo or clockwork job init",
+    "accept": "checks are part of a plan: clockwork verify",
+    "report": "a page is in every pack; see clockwork jobpack inspect",
+    "bridge": "there is no integration with trackers",
+    "serve": "there is no HTTP interface",
+    "daemon": "schedule clockwork runbook run with cron or systemd",
+}
+"""Verbs that are planned, and what there is instead."""
 
 _MOST_STEPS_AT_ONCE = 256
 
@@ -47,6 +76,8 @@ class Parser(argparse.ArgumentParser):
     def _check_value(self, action: argparse.Action, value: Any) -> None:
         # argparse calls this for every word that must be one of several.
         if action.choices is not None and value not in action.choices:
+            if action.dest == "verb" and value in _LATER:
+                self.error(f"{value} is not built yet; {_LATER[value]}")
             self._unknown(str(value), action.choices)
 
     def _unknown(self, word: str, known: Iterable[str]) -> NoReturn:
@@ -107,9 +138,63 @@ def add_apply(parser: argparse.ArgumentParser) -> None:
     edits.add_argument("--force", action="store_true", help="regenerated scripts win; your edits are kept aside")
 
 
+_BUDGET_WORDS = {
+    "max_wall_time_seconds": ("SECONDS", "time the job runs, waiting left out"),
+    "max_step_count": ("N", "steps"),
+    "max_retries": ("N", "repeated attempts"),
+    "max_tool_calls": ("N", "processes started"),
+    "max_tokens": ("N", "tokens, as steps report them in CW_METER"),
+    "max_estimated_cost": ("AMOUNT", "cost, as steps report it in CW_METER"),
+}
+
+
+def _amount(text: str) -> str:
+    whole, _, rest = text.partition(".")
+    if not whole.isdecimal() or len(whole) > 15 or not (rest == "" or (rest.isdecimal() and len(rest) <= 9)):
+        raise argparse.ArgumentTypeError(f"{text[:40]!r} is not a number of at least 0")
+    return text.rstrip(".")
+
+
+def add_budgets(parser: argparse.ArgumentParser, text: str = "limit") -> None:
+    """Add the budgets of a job: one flag for each."""
+    for name, (unit, words) in _BUDGET_WORDS.items():
+        flag = f"--{name.replace('_', '-')}"
+        parser.add_argument(flag, metavar=unit, type=_amount, help=f"{text}: {words}")
+
+
+def add_environment(parser: argparse.ArgumentParser) -> None:
+    """Add what a job depends on besides the operating system and Python."""
+    parser.add_argument(
+        "--env-rule", metavar="RULE", action="append", default=[],
+        help="resume only where this is as it was: os, arch, python, packages, cwd, hostname, git, notebook, env:NAME, file:PATH, runtime:NAME",
+    )  # fmt: skip
+
+
+def budgets_of(args: argparse.Namespace) -> dict[str, str]:
+    """Return the budgets that parsed *args* name: key of a job spec's ``budgets`` → decimal text."""
+    return {name: value for name in _BUDGET_WORDS if (value := getattr(args, name)) is not None}
+
+
+def add_quorum(parser: argparse.ArgumentParser) -> None:
+    """Add how many persons must approve."""
+    parser.add_argument(
+        "--quorum", metavar="N", type=_quorum, default=1, help="so many different persons must approve (default 1)"
+    )
+
+
+def _quorum(text: str) -> int:
+    return _whole(text, MAX_QUORUM)
+
+
 def add_job(parser: argparse.ArgumentParser, *, optional: bool = False) -> None:
     """Add the job id."""
-    parser.add_argument("job", metavar="JOB", nargs="?" if optional else None, default=None, help="the job's id")
+    parser.add_argument(
+        "job",
+        metavar="JOB",
+        nargs="?" if optional else None,
+        default=None,
+        help="the job's id, its last characters, or last",
+    )
 
 
 def add_approval(parser: argparse.ArgumentParser) -> None:

@@ -47,12 +47,15 @@ __all__ = [
     "PackLimitError",
     "PackMalformedError",
     "PackMissingError",
+    "PackNotFinalError",
     "PackUndeclaredError",
     "PackUnsafePathError",
     "PlanStaleError",
     "PolicyError",
+    "SignatureExpiredError",
     "SignatureInvalidError",
     "SignatureRequiredError",
+    "SignatureRevokedError",
     "SignatureSubjectError",
     "SignatureUntrustedError",
     "StateLockedError",
@@ -240,6 +243,24 @@ class SignatureSubjectError(PackError):
     """The statement speaks about other files than this pack has."""
 
     code = "E_SIG_SUBJECT"
+
+
+class SignatureRevokedError(PackError):
+    """Signed by a key that was revoked here."""
+
+    code = "E_SIG_REVOKED"
+
+
+class SignatureExpiredError(PackError):
+    """Signed by a key that is trusted here at other times only."""
+
+    code = "E_SIG_EXPIRED"
+
+
+class PackNotFinalError(PackError):
+    """The pack of a finished job was asked for, and this job goes on."""
+
+    code = "E_PACK_NOT_FINAL"
 
 
 class ChainBrokenError(PackError):

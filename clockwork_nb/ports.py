@@ -26,8 +26,9 @@ __all__ = [
     "StepClass",
 ]
 
-ChangeKind = Literal["create", "update", "replace", "delete", "noop", "verify", "forget"]
-"""What a plan does to one resource. ``forget`` drops it from the state without an action."""
+ChangeKind = Literal["create", "update", "replace", "delete", "noop", "verify", "forget", "run"]
+"""What a plan does to one resource. ``forget`` drops it from the state without an action; ``run`` is a step of a job
+spec, which is no resource and leaves no state."""
 
 StepClass = Literal["confined", "host", "built-in"]
 
@@ -48,7 +49,8 @@ class ActionSpec:
 class Action:
     """One step of the ActionList. ``args`` may hold `Sensitive` values in memory, never on disk.
 
-    ``id`` is ``<address>:<name>``; ``needs`` are ids of earlier steps, sorted.
+    ``id`` is ``<address>:<name>``; ``needs`` are ids of earlier steps, sorted. ``retries``: how often it is started again
+    after a failure within one run.
     """
 
     id: str
@@ -61,6 +63,7 @@ class Action:
     idempotent: bool = False
     risk: tuple[str, ...] = ()
     reason: str = ""
+    retries: int = 0
 
     def to_document(self) -> dict[str, Any]:
         """Return the ActionList form of this step (contracts.md); sensitive values are still marked."""
@@ -79,6 +82,8 @@ class Action:
             out["risk"] = list(self.risk)
         if self.reason:
             out["reason"] = self.reason
+        if self.retries:
+            out["retries"] = self.retries
         return out
 
 
@@ -293,7 +298,14 @@ class JobWriter(Protocol):
         ...
 
     def stop_requested(self) -> str:
-        """Return ``"cancel"``, ``"pause"``, ``"lost"`` when the run must stop, else ``""``. Cheap; called often."""
+        """Return ``"cancel"``, ``"pause"``, ``"drain"``, ``"lost"`` when the run must stop, else ``""``.
+
+        ``drain``: what runs may end, nothing more starts. Cheap; called often.
+        """
+        ...
+
+    def limits(self) -> Mapping[str, str]:
+        """Return budget dimension → limit as far as this writer knows, decimal text. Cheap; called often."""
         ...
 
 

@@ -12,9 +12,11 @@ __all__ = ["VARIABLES", "Settings", "load_settings"]
 VARIABLES: Mapping[str, str] = {
     "CLOCKWORK_HOME": "the job store (default ~/.clockwork)",
     "CLOCKWORK_OUT": "packs and reports (default ./clockwork-out)",
+    "CLOCKWORK_SIGNING_KEY_FILE": "the private key that signs packs (default: your own key, made at first use)",
     "XDG_CONFIG_HOME": "keys and trust live in $XDG_CONFIG_HOME/clockwork (default ~/.config/clockwork)",
     "CW_HEADLESS": "1: never show a widget or ask; stop with exit 4 at a decision",
     "CW_AUTO_APPROVE": "1: record approvals as 'auto' (no person approved)",
+    "CW_SINGLE_HOST": "1: no other machine uses the job store, whatever file system it is on",
     "CW_JOB_SOCKET": "set by the notebook engine: the private socket of the job this kernel works for",
     "CW_JOB_ID": "set by the notebook engine: that job's id",
     "CW_VAR_name": "value of the variable 'name'",
@@ -30,6 +32,7 @@ class Settings:
         home: the job store's root; ``home_chosen`` says whether the user named it.
         out: output root for packs and reports, relative to the root of the workspace unless absolute.
         config: keys and trust file.
+        signing_key_file: the private key that signs, None for the one in ``config``.
         cw_vars: variable values from ``CW_VAR_…``, by name.
     """
 
@@ -39,6 +42,8 @@ class Settings:
     config: Path
     headless: bool = False
     auto_approve: bool = False
+    single_host: bool = False
+    signing_key_file: Path | None = None
     job_socket: str = ""
     job_id: str = ""
     user: str = "unknown"
@@ -54,8 +59,11 @@ def _user(env: Mapping[str, str]) -> str:
         return env.get("USER") or f"uid {os.getuid()}"
 
 
-def load_settings(env: Mapping[str, str] | None = None) -> Settings:
-    """Return the settings that *env* (default: the process's environment) asks for."""
+def load_settings(env: Mapping[str, str] | None = None, *, who: bool = True) -> Settings:
+    """Return the settings that *env* (default: the process's environment) asks for.
+
+    *who* False leaves the user's name open: the system's name service may open a socket to tell it.
+    """
     env = os.environ if env is None else env
     home_dir = Path(env.get("HOME") or "~").expanduser()
     chosen = env.get("CLOCKWORK_HOME", "")
@@ -68,8 +76,10 @@ def load_settings(env: Mapping[str, str] | None = None) -> Settings:
         config=(Path(config_home) if config_home.startswith("/") else home_dir / ".config") / "clockwork",
         headless=env.get("CW_HEADLESS", "") not in {"", "0"},
         auto_approve=env.get("CW_AUTO_APPROVE", "") not in {"", "0"},
+        single_host=env.get("CW_SINGLE_HOST", "") not in {"", "0"},
+        signing_key_file=Path(env["CLOCKWORK_SIGNING_KEY_FILE"]) if env.get("CLOCKWORK_SIGNING_KEY_FILE") else None,
         job_socket=env.get("CW_JOB_SOCKET", ""),
         job_id=env.get("CW_JOB_ID", ""),
-        user=_user(env),
+        user=_user(env) if who else "unknown",
         cw_vars={k.removeprefix("CW_VAR_"): v for k, v in env.items() if k.startswith("CW_VAR_")},
     )

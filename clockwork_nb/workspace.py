@@ -32,6 +32,10 @@ class Workspace:
     name: str
     is_notebook: bool
 
+    def shown(self, path: Path) -> str:
+        """Return *path* as people read it: relative to the root when it lies below."""
+        return str(path.relative_to(self.root) if path.is_relative_to(self.root) else path)
+
     @property
     def state_path(self) -> Path:
         """The state file."""

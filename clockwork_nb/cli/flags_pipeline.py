@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from clockwork_nb.arguments import add_apply, add_plan, add_section
+from clockwork_nb.arguments import add_apply, add_budgets, add_environment, add_plan, add_quorum, add_section
 
 __all__ = ["add"]
 
@@ -37,6 +37,9 @@ def add(verbs: Any) -> None:
 
     parser = _verb(verbs, "apply", "plan, ask, run the steps")
     add_apply(parser)
+    add_budgets(parser)
+    add_environment(parser)
+    add_quorum(parser)
     parser.add_argument("plan_file", metavar="PLAN", nargs="?", help="a plan saved with plan --out")
 
     parser = _verb(verbs, "verify", "run only the checks")
@@ -45,6 +48,9 @@ def add(verbs: Any) -> None:
 
     parser = _verb(verbs, "destroy", "remove everything this configuration made, after asking")
     add_apply(parser)
+    add_budgets(parser)
+    add_environment(parser)
+    add_quorum(parser)
 
     _verb(verbs, "validate", "read the .cw files and report every mistake")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from clockwork_nb.arguments import Parser
+from clockwork_nb.arguments import Parser, add_budgets, add_environment
 
 __all__ = ["add"]
 
@@ -22,6 +22,8 @@ def add(verbs: Any) -> None:
     parser.add_argument("notebook", metavar="NOTEBOOK", help="the .ipynb file")
     parser.add_argument("-p", "--parameter", metavar="NAME=VALUE", action="append", default=[], help="a parameter")
     parser.add_argument("--out-dir", metavar="DIR", help="output root (default clockwork-out)")
+    add_budgets(parser)
+    add_environment(parser)
     parser.add_argument("--kernel", metavar="NAME", help="kernel to use (default: this Python)")
     parser.add_argument("--json", action="store_true", help="one JSON document on stdout")
 

@@ -1,14 +1,12 @@
-"""``job list|show|status|resume|cancel``, ``approve`` and ``reject``."""
+"""``job list|show|status|resume|cancel``."""
 
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, cast
 
-from clockwork_nb.errors import ApprovalRequiredError, InvalidInputError
-from clockwork_nb.session.jobs import Jobs
+from clockwork_nb.session.jobs import SPEC_ADAPTERS, Jobs
 
 if TYPE_CHECKING:
     from clockwork_nb.cli.output import Output
@@ -16,7 +14,7 @@ if TYPE_CHECKING:
     from clockwork_nb.render.job import JobView
     from clockwork_nb.session.sections import Section
 
-__all__ = ["approve", "job_cancel", "job_list", "job_resume", "job_show", "job_status", "reject"]
+__all__ = ["job_cancel", "job_list", "job_resume", "job_show", "job_status"]
 
 
 def job_list(args: argparse.Namespace, out: Output) -> int:
@@ -51,12 +49,18 @@ def job_show(args: argparse.Namespace, out: Output) -> int:
 
 def job_resume(args: argparse.Namespace, out: Output) -> int:
     """Go on where the job stopped."""
+    from clockwork_nb.cli.claiming import claim_of
     from clockwork_nb.cli.progress import report
     from clockwork_nb.cli.signals import stopping
     from clockwork_nb.cli.waiting import StepLines, working
 
     jobs = Jobs()
-    if jobs.state(args.job).adapter == "notebook":
+    adapter = jobs.state(args.job).adapter
+    if adapter in SPEC_ADAPTERS:
+        from clockwork_nb.cli.submit import resume_spec
+
+        return resume_spec(args, out, claim=claim_of(args, out))
+    if adapter == "notebook":
         from clockwork_nb.cli.runbooks import resume_notebook
 
         return resume_notebook(args, out)
@@ -69,6 +73,7 @@ def job_resume(args: argparse.Namespace, out: Output) -> int:
         outcome = jobs.resume_pipeline(
             args.job, rerun=args.rerun, variables=args.var, printer_for=begin, stop=stop,
             parallelism=args.parallelism, timeout_per_step=args.timeout_per_step,
+            claim=claim_of(args, out, stop=stop),
         )  # fmt: skip
     return report(outcome, out, terminated=stop.terminated)
 
@@ -78,45 +83,4 @@ def job_cancel(args: argparse.Namespace, out: Output) -> int:
     document = Jobs().cancel(args.job, reason=args.reason)
     out.document(document)
     out.text(f"{args.job} is canceled." if document["ended"] else f"{args.job} was asked to stop; its runner ends it.")
-    return 0
-
-
-def approve(args: argparse.Namespace, out: Output) -> int:
-    """Approve the plan a job waits for; without ``--plan`` it is shown and you are asked."""
-    jobs = Jobs()
-    plan = args.plan
-    if plan is None:
-        plan = _ask_for_plan(jobs, args, out)
-    document = jobs.approve(args.job, plan=plan, reason=args.reason)
-    out.document(document)
-    out.text(
-        f'Approved plan {document["plan"][:8]} by {document["by"]} "{document["reason"]}", once, until {document["expires_at"]}'
-    )
-    out.text(f"Next      clockwork job resume {args.job}")
-    return 0
-
-
-def _ask_for_plan(jobs: Jobs, args: argparse.Namespace, out: Output) -> str:
-    from clockwork_nb.cli.asking import ask
-    from clockwork_nb.render.plan import plan_text
-
-    document, digest = jobs.plan_document(args.job)
-    if out.json or not sys.stdin.isatty():
-        raise InvalidInputError(
-            "which plan? There is nobody to ask here",
-            hint=f"clockwork approve {args.job} --plan {digest[:8]} --reason …",
-        )
-    out.text(plan_text(document, digest, color=out.color))
-    if ask(f"\nApprove plan {digest[:8]}?  Type yes: ") != "yes":
-        raise ApprovalRequiredError(
-            f"nothing was approved; {args.job} still waits", hint=f'Refuse     clockwork reject {args.job} --reason "…"'
-        )
-    return digest
-
-
-def reject(args: argparse.Namespace, out: Output) -> int:
-    """Refuse the plan a job waits for."""
-    document = Jobs().reject(args.job, reason=args.reason)
-    out.document(document)
-    out.text(f'Refused plan {document["plan"][:8]} by {document["by"]} "{document["reason"]}". Nothing was run.')
     return 0

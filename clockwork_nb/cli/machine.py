@@ -7,9 +7,11 @@ import platform
 import re
 import sys
 from importlib import metadata
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from clockwork_nb import __version__
+from clockwork_nb.errors import StoreIOError
 from clockwork_nb.settings import VARIABLES, load_settings
 
 if TYPE_CHECKING:
@@ -32,19 +34,17 @@ def doctor(args: argparse.Namespace, out: Output) -> int:
 def _facts() -> dict[str, Any]:
     from clockwork_nb.forge.confinement import probe
     from clockwork_nb.forge.facts import collect_facts
-    from clockwork_nb.fs import is_network_fs
 
     settings = load_settings()
     confinement = probe()
     facts = collect_facts()
-    home = settings.home if settings.home.exists() else settings.home.parent
     versions = {name: _version(name) for name in _PACKAGES}
     lines = [
         ("clockwork", f"{__version__} on Python {platform.python_version()}, {facts.os} {facts.arch}"),
         ("confinement", f"{confinement.tier}   {confinement.reason}"),
         ("engine", f"{facts.engine}   services run as supervised processes"),
         ("runtimes", ", ".join(f"{k} {v}".strip() for k, v in sorted(facts.runtimes.items()))),
-        ("job store", f"{settings.home}{'   on a network file system' if is_network_fs(home) else ''}"),
+        ("job store", _store_line(settings.home)),
         ("keys", str(settings.config)),
         ("packages", ", ".join(f"{k} {v or 'not installed'}" for k, v in versions.items())),
         ("approvals", _buttons(versions["ipykernel"])),
@@ -60,6 +60,23 @@ def _facts() -> dict[str, Any]:
         "packages": versions,
         "lines": lines,
     }
+
+
+def _store_line(home: Path) -> str:
+    """Return where the job store is, on what, and whether locks hold there, as tried just now."""
+    from clockwork_nb.mounts import mount_of, probe_locks
+
+    mount = mount_of(home)
+    where = f"{home}   {mount.kind or 'unnamed file system'}"
+    if mount.shared:
+        where += ", which other machines may use too"
+    if not home.is_dir():
+        return f"{where}, not made yet"
+    try:
+        problem = probe_locks(home)
+    except StoreIOError as error:
+        problem = error.message
+    return f"{where}, {problem or 'locks hold between processes'}"
 
 
 def _version(name: str) -> str:

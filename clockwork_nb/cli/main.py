@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 
 __all__ = ["entry", "main"]
 
-_GROUPS = ("pipeline", "jobs", "packs", "runbooks", "machine")
+_GROUPS = ("pipeline", "jobs", "approvals", "checkpoints", "submit", "packs", "runbooks", "stores", "machine")
+_SINGLE_HOST = "--i-know-single-host"
 _SAVED = "What was finished is saved: clockwork job list"
 
 
@@ -36,6 +37,8 @@ def build_parser() -> Parser:
         epilog="Exit status: 0 done, 4 waits for approval, 5 a check failed, 6 bad input; the whole table is in the README.",
     )
     parser.add_argument("--version", action="version", version=f"clockwork {__version__}")
+    text = "no other machine uses the job store, whatever file system it is on; with any verb (also CW_SINGLE_HOST=1)"
+    parser.add_argument(_SINGLE_HOST, action="store_true", help=text)
     verbs = parser.add_subparsers(metavar="VERB", dest="verb", required=True, parser_class=Parser)
     for group in _GROUPS:
         importlib.import_module(f"clockwork_nb.cli.flags_{group}").add(verbs)
@@ -67,7 +70,12 @@ def main(argv: Sequence[str]) -> int:
     """Run one command line and return its exit status. stdout is data, stderr is for people."""
     from clockwork_nb.cli.output import Output
 
-    out = Output(json="--json" in argv)
+    # What follows -- belongs to a wrapped command, also when it looks like a flag of ours.
+    ours = argv[: argv.index("--")] if "--" in argv else argv
+    if _SINGLE_HOST in ours:
+        os.environ["CW_SINGLE_HOST"] = "1"  # read where the settings are, here and in the processes we start
+        argv = [word for word in ours if word != _SINGLE_HOST] + list(argv[len(ours) :])
+    out = Output(json="--json" in ours)
     try:
         status = _run(argv, out)
     except ClockworkError as error:
@@ -82,6 +90,10 @@ def main(argv: Sequence[str]) -> int:
 def _run(argv: Sequence[str], out: Output) -> int:
     try:
         args: argparse.Namespace = build_parser().parse_args(list(argv))
+        if isinstance(getattr(args, "job", None), str):
+            from clockwork_nb.session.jobs import find_job
+
+            args.job = find_job(args.job)
         status: int = importlib.import_module(args.module).__dict__[args.run](args, out)
     except KeyboardInterrupt:
         raise InterruptedByUserError("stopped", hint=_SAVED) from None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+import threading
 from typing import TYPE_CHECKING, Any, TextIO
 
 from clockwork_nb import __version__
@@ -28,11 +29,38 @@ class Output:
         self.live = sys.stderr.isatty() and not json
         """Whether somebody watches stderr, so that a line there may change while they wait."""
         self.lost = ""
+        self._open_line = False
+        self._lock = threading.Lock()
 
     def text(self, text: str) -> None:
         """Print *text* for people on stdout; nothing with ``--json``."""
         if not self.json:
             self._write(sys.stdout, text if text.endswith("\n") else text + "\n")
+
+    def line(self, text: str) -> None:
+        """Print one line of data on stdout, whatever the form of the output."""
+        self._write(sys.stdout, text + "\n")
+
+    def raw(self, data: bytes, *, error: bool) -> None:
+        """Pass *data* on to stdout or stderr, byte for byte."""
+        with self._lock:
+            stream = sys.stderr if error else sys.stdout
+            self._open_line = not data.endswith(b"\n")
+            try:
+                stream.flush()
+                stream.buffer.write(data)
+                stream.flush()
+            except BrokenPipeError:
+                _silence(stream)
+            except OSError as problem:
+                self.lost = self.lost or f"cannot write to {stream.name}: {problem.strerror}"
+                _silence(stream)
+
+    def end_raw(self) -> None:
+        """Begin a new line on stderr of a terminal when what was passed on last did not end its own."""
+        if self._open_line and self.live:
+            self.note("")
+        self._open_line = False
 
     def note(self, text: str) -> None:
         """Print *text* for people on stderr; nothing with ``--json``."""
@@ -44,6 +72,20 @@ class Output:
         if self.json:
             plain = sys.stdout.encoding.lower() not in {"utf-8", "utf8"}
             self._write(sys.stdout, json.dumps(value, indent=2, sort_keys=True, ensure_ascii=plain) + "\n")
+
+    def binary(self, data: bytes) -> None:
+        """Write *data* to stdout as it is; nothing with ``--json``."""
+        if self.json:
+            return
+        try:
+            sys.stdout.flush()
+            sys.stdout.buffer.write(data)
+            sys.stdout.buffer.flush()
+        except BrokenPipeError:
+            _silence(sys.stdout)
+        except OSError as error:
+            self.lost = self.lost or f"cannot write to {sys.stdout.name}: {error.strerror}"
+            _silence(sys.stdout)
 
     def error(self, error: ClockworkError) -> None:
         """Print *error* on stderr: its text, or the envelope of contracts.md."""

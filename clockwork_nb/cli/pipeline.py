@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from clockwork_nb.arguments import plan_options
+from clockwork_nb.arguments import budgets_of, plan_options
 from clockwork_nb.cli.progress import run_section
 from clockwork_nb.cli.waiting import working
 from clockwork_nb.errors import ConfigurationError, InvalidInputError
@@ -122,6 +122,8 @@ def _section(args: argparse.Namespace, out: Output, verb: str) -> int:
     if plan_file is not None and (args.target or args.prune):
         raise InvalidInputError("a saved plan has its own --target and --prune", hint="Leave them out, or plan anew.")
     session.place = f"clockwork {verb} stopped"
+    session.budgets, session.environment_rules = budgets_of(args), args.env_rule
+    session.quorum = args.quorum
     with working(out, "planning"):
         section = session.begin(
             verb, _options(args, destroy=verb == "destroy"),

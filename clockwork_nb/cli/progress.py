@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from clockwork_nb.session.sections import Section, SectionOutcome
     from clockwork_nb.settings import Settings
 
-__all__ = ["report", "run_section", "run_with_progress"]
+__all__ = ["decide", "report", "run_section", "run_with_progress"]
 
 
 def run_section(
@@ -37,19 +37,28 @@ def run_section(
         out.document(section.outcome().to_document())
         return 0
     if section.needs_approval:
-        try:
-            out.text(section.planned.text(color=out.color))
-            _decide(section, settings, auto_approve=auto_approve, json=out.json)
-        except KeyboardInterrupt:
-            section.cancel("stopped at the question")
-            raise
-        except Terminated:
-            section.leave()  # the system stopped us, nobody has answered
-            raise
+        decide(section, out, settings=settings, auto_approve=auto_approve)
     return run_with_progress(section, out, parallelism=parallelism, timeout_per_step=timeout_per_step)
 
 
-def _decide(section: Section, settings: Settings, *, auto_approve: bool, json: bool) -> None:
+def decide(section: Section, out: Output, *, settings: Settings, auto_approve: bool) -> None:
+    """Show the plan of a section that needs a decision and record the answer.
+
+    Raises:
+        ApprovalRequiredError: there is nobody to ask, or no answer. ApprovalDeniedError: the answer was no.
+    """
+    try:
+        out.text(section.planned.text(color=out.color))
+        _answer(section, settings, auto_approve=auto_approve, json=out.json)
+    except KeyboardInterrupt:
+        section.cancel("stopped at the question")
+        raise
+    except Terminated:
+        section.leave()  # the system stopped us, nobody has answered
+        raise
+
+
+def _answer(section: Section, settings: Settings, *, auto_approve: bool, json: bool) -> None:
     if auto_approve or settings.auto_approve:
         section.decide("granted", via="auto", reason="")
         return

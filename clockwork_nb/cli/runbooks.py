@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import argparse
 import shutil
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from clockwork_nb.arguments import budgets_of
 from clockwork_nb.errors import ApprovalRequiredError, InvalidInputError
 
 if TYPE_CHECKING:
     from clockwork_nb.cli.output import Output
     from clockwork_nb.runbook.run import CellLine, RunResult
 
-__all__ = ["demo", "resume_notebook", "runbook_run"]
+__all__ = ["demo", "resume_notebook", "run_and_report", "runbook_run"]
 
 _MAX_GATES = 12
 
@@ -28,21 +30,43 @@ def _cell_lines(out: Output) -> CellLine:
 
 def runbook_run(args: argparse.Namespace, out: Output) -> int:
     """Run a notebook as a new job."""
+    return run_and_report(
+        Path(args.notebook), out, given=args.parameter, out_dir=args.out_dir, kernel=args.kernel or "",
+        budgets=budgets_of(args), environment=args.env_rule,
+    )  # fmt: skip
+
+
+def run_and_report(
+    path: Path,
+    out: Output,
+    *,
+    given: Sequence[str],
+    out_dir: str | None,
+    kernel: str,
+    budgets: Mapping[str, str],
+    environment: Sequence[str],
+    job_id: str | None = None,
+) -> int:
+    """Run the notebook at *path* as a new job, say where its evidence is, and return the exit status."""
     from clockwork_nb.runbook.run import run_notebook
 
     result = run_notebook(
-        Path(args.notebook),
-        args.parameter,
-        out=Path(args.out_dir) if args.out_dir else None,
-        kernel=args.kernel or "",
+        path,
+        given,
+        out=Path(out_dir) if out_dir else None,
+        kernel=kernel,
         on_cell=_cell_lines(out),
-        on_job=lambda job: out.note(f"Job {job} · {Path(args.notebook).name}"),
+        on_job=lambda job: out.note(f"Job {job} · {path.name}"),
+        budgets=budgets,
+        environment=environment,
+        job_id=job_id,
     )
     return _done(result, out)
 
 
 def resume_notebook(args: argparse.Namespace, out: Output) -> int:
     """Go on with a notebook job."""
+    from clockwork_nb.cli.claiming import claim_of
     from clockwork_nb.runbook.run import resume_notebook as resume
 
     if args.var:
@@ -50,7 +74,7 @@ def resume_notebook(args: argparse.Namespace, out: Output) -> int:
             "a notebook takes its parameters when its run begins",
             hint=f"A sensitive variable is given in the environment: CW_VAR_name=… clockwork job resume {args.job}",
         )
-    return _done(resume(args.job, rerun=args.rerun, on_cell=_cell_lines(out)), out)
+    return _done(resume(args.job, rerun=args.rerun, on_cell=_cell_lines(out), claim=claim_of(args, out)), out)
 
 
 def _done(result: RunResult, out: Output) -> int:

@@ -17,7 +17,8 @@ class BundleStep:
     """One step: which action it carries out and exactly how.
 
     ``interpreter`` is the resolved absolute path of ``cmd[0]`` and ``interpreter_sha256`` its content's digest; both
-    are empty for a built-in. Everything else as in `clockwork_nb.ports.CompiledStep`.
+    are empty for a built-in. ``inherits_environment``: it gets the variables of whoever runs it, which only a host step
+    may; their values are in no document. Everything else as in `clockwork_nb.ports.CompiledStep`.
     """
 
     id: str
@@ -33,6 +34,7 @@ class BundleStep:
     cwd: str = "."
     interpreter: str = ""
     interpreter_sha256: str = ""
+    inherits_environment: bool = False
 
     def to_document(self) -> dict[str, Any]:
         """Return the step as it stands in ``bundle.json``."""
@@ -54,6 +56,8 @@ class BundleStep:
             out["data"] = dict(self.data)
         if self.interpreter:
             out["interpreter"] = {"path": self.interpreter, "sha256": self.interpreter_sha256}
+        if self.inherits_environment:
+            out["environment"] = "inherited"
         return out
 
     @classmethod
@@ -75,6 +79,7 @@ class BundleStep:
             cwd=doc["cwd"],
             interpreter=doc.get("interpreter", {}).get("path", ""),
             interpreter_sha256=doc.get("interpreter", {}).get("sha256", ""),
+            inherits_environment=doc.get("environment") == "inherited",
         )
 
 

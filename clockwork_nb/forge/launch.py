@@ -181,6 +181,11 @@ class Launcher:
         """Whether steps can be run."""
         return not self._dead
 
+    def hurry(self, grace_s: float) -> None:
+        """Let every step have at most *grace_s* seconds from SIGTERM to SIGKILL from now on. For who must be gone soon."""
+        with contextlib.suppress(AdapterFailedError):  # it has ended, and all steps with it
+            self._send({"op": "hurry", "grace": grace_s}, [])
+
     def stats(self) -> Mapping[str, int]:
         """Return the launcher's counters: ``running``, ``runs``, ``strays``, ``stuck``, ``timers``."""
         self._stats_ready.clear()

@@ -14,7 +14,7 @@ One message is one JSON object with its descriptors. To the launcher::
 
     {"op":"run","id","argv","exe","fds":["stdout","stderr","script","stdin","data:31"],"env","cwd","umask",
      "rules":null|{"read","children","write","mkdir","rmdir","net"},"nnp","name","limits","timeout","grace"}
-    {"op":"cancel","id","why"}    {"op":"stats"}    {"op":"shutdown"}
+    {"op":"cancel","id","why"}    {"op":"hurry","grace"}    {"op":"stats"}    {"op":"shutdown"}
 
 and from it ``ready`` once, ``failed`` (a step that could not be started, sent before its ``exited``), exactly one
 ``exited`` per run, sent when nothing of the step is left, and ``stats``.
@@ -316,6 +316,7 @@ class _Worker:
         self.timer_count = 0
         self.outbox: deque[bytes] = deque()
         self.counts = {"runs": 0, "strays": 0}
+        self.most_grace = float("inf")
         self.null = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
         self.wake, wake_write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         signal.set_wakeup_fd(wake_write, warn_on_full_buffer=False)
@@ -385,6 +386,8 @@ class _Worker:
                     self.run(message, list(fds))
             elif message["op"] == "cancel":
                 self.stop(self.pids.get(message["id"], 0), message.get("why", "cancelled"))
+            elif message["op"] == "hurry":
+                self.hurry(message["grace"])
             elif message["op"] == "stats":
                 self.reply(
                     {"op": "stats", "running": len(self.steps), "stuck": len(self.stuck), "timers": len(self.timers)}
@@ -422,7 +425,7 @@ class _Worker:
         finally:
             if ruleset >= 0:
                 os.close(ruleset)
-        step = self.steps[pid] = _Step(message["id"], message["grace"])
+        step = self.steps[pid] = _Step(message["id"], min(message["grace"], self.most_grace))
         self.pids[step.id] = pid
         self.counts["runs"] += 1
         self.push(step.started + message["timeout"], pid, step.id, "timeout")
@@ -505,6 +508,14 @@ class _Worker:
         except ProcessLookupError:
             os.kill(pid, signal.SIGTERM)  # not yet a session of its own
         self.push(time.monotonic() + step.grace, pid, step.id, "kill")
+
+    def hurry(self, grace: float) -> None:
+        """Let no step have more than *grace* seconds between SIGTERM and SIGKILL, whatever it was granted."""
+        self.most_grace = min(self.most_grace, grace)
+        for pid, step in self.steps.items():
+            step.grace = min(step.grace, grace)
+            if step.killed:
+                self.push(time.monotonic() + step.grace, pid, step.id, "kill")
 
     def reap(self) -> None:
         with contextlib.suppress(BlockingIOError):

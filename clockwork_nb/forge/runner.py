@@ -10,7 +10,7 @@ import logging
 import shlex
 import threading
 import time
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
@@ -20,6 +20,7 @@ from clockwork_nb.errors import (
     AcceptTestError,
     AdapterFailedError,
     ArtifactChangedError,
+    BudgetExceededError,
     ClockworkError,
     InterruptedByUserError,
     LeaseLostError,
@@ -33,11 +34,15 @@ from clockwork_nb.forge.confinement import Confinement
 from clockwork_nb.forge.fold import CHANGING, SectionFold, StateImage, new_state, recorded, step_entry
 from clockwork_nb.forge.history import SectionHistory
 from clockwork_nb.forge.logs import LogFolder, StepLog, StreamLog
+from clockwork_nb.forge.metering import Meter, Usage
 from clockwork_nb.forge.postcondition import look_after
+from clockwork_nb.forge.publishing import Publisher
 from clockwork_nb.forge.state import StateFile, StateWriter, roll_forward
-from clockwork_nb.forge.step import NOTE_CHARS, StepExecutor, StepOutcome, Workbench
+from clockwork_nb.forge.step import NOTE_CHARS, OnOutput, StepExecutor, StepOutcome, Workbench
 from clockwork_nb.forge.walk import Skip, WalkResult, walk
 from clockwork_nb.ids import new_ulid
+from clockwork_nb.jobs.budget import Counters, Excess, exceeded_draft
+from clockwork_nb.jobs.commands import charge_budget, checkpoint
 from clockwork_nb.jobs.fields import clip
 from clockwork_nb.ports import Artifact, Draft, EventView, JobWriter, ObserveContext, Progress, Registry
 from clockwork_nb.secrets import Redactor
@@ -59,7 +64,13 @@ class RunContext:
       is looked at with what the plan says, sensitive values left out.
     * ``forbidden``: what no step may touch besides the workspace: the job store, the notebook.
     * ``timeout_override``: seconds; shortens the limit of every step.
-    * ``cancel``: set from outside to stop; it is also set when the job is cancelled, paused or lost.
+    * ``cancel``: set from outside to stop; it is also set when the job is cancelled, paused or lost, or out of budget.
+    * ``on_lost``: called when the job is found to be lost, before ``cancel`` is set: what runs has to be gone soon.
+    * ``used``, ``measures_wall``: what the job has used up before, and whether this run counts wall time.
+    * ``inherited``, ``on_output``: see `clockwork_nb.forge.step.Workbench`.
+    * ``artifacts``: step id → paths below the root that it is to leave; what is there afterwards is recorded.
+    * ``progress_every_s``: at most so often a checkpoint tells how many steps are done; 0 for after each.
+    * ``backoff_s``: the wait before a step's first retry; it doubles with each, up to 30 times that.
     """
 
     root: Path
@@ -73,6 +84,14 @@ class RunContext:
     configs: Mapping[str, Mapping[str, Any]] = field(default_factory=dict, repr=False)
     forbidden: tuple[Path, ...] = ()
     cancel: threading.Event = field(default_factory=threading.Event)
+    on_lost: Callable[[], None] = lambda: None
+    used: Counters = field(default_factory=Counters)
+    measures_wall: bool = True
+    inherited: Mapping[str, str] = field(default_factory=dict, repr=False)
+    on_output: OnOutput | None = None
+    artifacts: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    backoff_s: float = 1.0
+    progress_every_s: float = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +99,7 @@ class SectionResult:
     """How a section went. All ids, in the order it happened; ``done`` leaves out what was done before.
 
     ``interrupted`` steps were running when the run was stopped; ``waiting`` were not started. ``stopped`` is ``""``, or
-    why the run ended early: ``cancel``, ``pause``, ``lost``, ``interrupt``. ``state`` is the state's document, None
+    why the run ended early: ``cancel``, ``pause``, ``drain``, ``lost``, ``interrupt``, ``budget``. ``state`` is the state's document, None
     when this section does not touch it and there is none. ``error`` is None when every step is done.
     """
 
@@ -155,7 +174,14 @@ class _Section:
         self.attempts: dict[str, int] = {}
         self.outcomes: dict[str, StepOutcome] = {}
         self.interrupted: list[str] = []
+        self.refused: list[str] = []
         self.stopped = ""
+        self.soft = ""
+        self.excess: Excess | None = None
+        self.meter = Meter(context.used, writer.limits, wall=context.measures_wall)
+        self.publisher = Publisher(context.root, writer)
+        self.told_at = time.monotonic()
+        self.count = 0
         self.over = threading.Event()
         self.first = threading.Lock()
         self.telling = threading.Lock()
@@ -172,13 +198,14 @@ class _Section:
         self.highest = history.seq
         self.unused = bool(self.approval_id) and not history.approved
         self.attempts = {i: max(attempts.get(i, 0), history.attempts.get(i, 0)) for i in self.steps}
+        self.left = len(self.steps.keys() - set(done))
         self._check_interpreters(done)
         file = StateFile(self.context.workspace)
         document, _ = roll_forward(file.load(), events, job=self.writer.job_id, get_blob=self.writer.get_blob)
         if self.fold.touches:
             self._check_state(document)
         self.image = StateImage(document or new_state(self.plan["lineage"] or new_ulid()))
-        self.state = StateWriter(file, self.image)
+        self.state = StateWriter(file, self.image, ours=self._still_ours)
         with Workbench(
             self.bundle,
             root=self.context.root,
@@ -187,6 +214,8 @@ class _Section:
             redactor=self.context.redactor,
             mark=f"{self.writer.job_id}:{self.writer.epoch}",
             forbidden=self.context.forbidden,
+            inherited=self.context.inherited,
+            on_output=self.context.on_output,
         ) as self.bench:
             if self.fold.touches and self.fold.begin(self.image, self.highest):
                 self.state.flush(backup=True)
@@ -194,6 +223,7 @@ class _Section:
             if retries:
                 self._append(retries)
             walked = self._walk(done)
+            self._charge_rest()
         return self._result(walked, existed=document is not None)
 
     def _walk(self, done: Collection[str]) -> WalkResult:
@@ -220,13 +250,22 @@ class _Section:
             if self.fold.touches and not lost:
                 self.state.flush()
 
+    def _charge_rest(self) -> None:
+        rest = self.meter.rest()
+        drafts = [charge_budget(rest)] if rest.active_ms else []
+        if self.excess is not None:
+            drafts.append(exceeded_draft(self.excess))
+        if drafts:
+            self._append(drafts)
+
     def _result(self, walked: WalkResult, *, existed: bool) -> SectionResult:
+        walked.waiting = [*self.refused, *walked.waiting]
         complete = not (walked.failed or walked.skipped or walked.waiting or self.interrupted)
         if complete and self.fold.touches:
             self.fold.finish(self.image)
             self.state.flush()
-        if not complete and self.context.cancel.is_set():
-            self.stopped = self.stopped or "interrupt"
+        if not complete and not self.stopped:
+            self.stopped = self.soft or ("interrupt" if self.context.cancel.is_set() else "")
         return SectionResult(
             done=tuple(walked.done),
             failed=tuple(walked.failed),
@@ -244,8 +283,14 @@ class _Section:
         resume = f"clockwork job resume {self.writer.job_id}"
         if self.stopped == "lost":
             return LeaseLostError("another process took this job over", details={"done": len(walked.done)})
+        if self.excess is not None:
+            return BudgetExceededError(
+                f"The budget is used up: {self.excess}.",
+                hint=f"clockwork budget raise {self.writer.job_id} {self.excess.flag} LIMIT --reason TEXT\n{resume}",
+                details={"dimension": self.excess.dimension, "limit": self.excess.limit, "used": self.excess.used},
+            )
         if self.stopped:
-            how = {"cancel": "cancelled", "pause": "paused"}.get(self.stopped, "stopped")
+            how = {"cancel": "cancelled", "pause": "paused", "drain": "paused"}.get(self.stopped, "stopped")
             return InterruptedByUserError(
                 f"the run was {how}: {counts}, {left} left",
                 hint=f"Finished steps will not run again. To go on: {resume}",
@@ -298,12 +343,25 @@ class _Section:
 
     def _stop(self, reason: str) -> None:
         self.stopped = self.stopped or reason
+        if reason == "lost":
+            self.context.on_lost()
         self.context.cancel.set()
+
+    def _still_ours(self) -> bool:
+        # Where that is not known, the next append tells.
+        return self.stopped != "lost" and self.writer.stop_requested() != "lost"
 
     def _must_stop(self) -> bool:
         if not self.context.cancel.is_set() and (reason := self.writer.stop_requested()):
-            self._stop(reason)
-        return self.context.cancel.is_set()
+            if reason == "drain":
+                self.soft = self.soft or "drain"
+            else:
+                self._stop(reason)
+        return bool(self.soft) or self.context.cancel.is_set()
+
+    def _out_of_budget(self, excess: Excess) -> None:
+        self.excess = self.excess or excess
+        self.soft = self.soft or "budget"
 
     def _poll(self) -> None:
         while not self.over.wait(_POLL_S) and not self.context.cancel.is_set():
@@ -311,6 +369,12 @@ class _Section:
                 self._must_stop()
             except ClockworkError:  # the log can not be read any more; the next append says why
                 self._stop("lost")
+                return
+            excess = self.meter.overrun()
+            if excess is not None:
+                self._out_of_budget(excess)
+                if excess.dimension == "wall_time_seconds":
+                    self._stop("budget")  # what runs uses up more of it with every second
 
     # --- the journal ----------------------------------------------------------------------------------------------
 
@@ -323,7 +387,9 @@ class _Section:
             self.floors[token] = self.highest
         try:
             events = self.writer.append(drafts)
-        except ClockworkError:
+        except ClockworkError as error:
+            if isinstance(error, LeaseLostError):
+                self._stop("lost")
             self.context.cancel.set()  # nothing more can be recorded, so nothing more may run
             raise
         with self.folding:
@@ -373,10 +439,33 @@ class _Section:
     # --- one step -------------------------------------------------------------------------------------------------
 
     def _run_step(self, step_id: str) -> bool | None:
+        again = int(self.actions[step_id].get("retries", 0))
+        wait_s = self.context.backoff_s
+        while True:
+            ended = self._attempt(step_id)
+            if ended is not False or not again or self.soft or self.outcomes[step_id].final:
+                return ended
+            if self.context.cancel.wait(wait_s):
+                return False
+            again, wait_s = again - 1, min(wait_s * 2, 30 * self.context.backoff_s)
+
+    def _attempt(self, step_id: str) -> bool | None:
         step, action = self.steps[step_id], self.actions[step_id]
         artifacts = self.bench.artifacts_of(step)
         verify_files(artifacts, self.context.workspace / "build")
-        attempt = self.attempts[step_id] = self.attempts[step_id] + 1
+        attempt = self.attempts[step_id] + 1
+        failed_before = step_id in self.outcomes
+        excess = self.meter.begin(retry=attempt > 1)
+        if excess is not None:
+            self._out_of_budget(excess)
+            if failed_before:
+                return False
+            self.refused.append(step_id)
+            return None
+        self.attempts[step_id] = attempt
+        if failed_before:
+            retried = {"section": self.section, "step_id": step_id, "attempt": attempt, "reason": "it failed"}
+            self._append([Draft("step.retried", retried)])
         limit = int(action["timeout_s"])
         if self.context.timeout_override is not None:
             limit = min(limit, self.context.timeout_override)
@@ -394,7 +483,9 @@ class _Section:
             )
         except StepInterruptedError as error:
             self.interrupted.append(step_id)
-            self._append([*self._outputs(step_id, attempt, log), self._interrupted(step_id, attempt, error.message)])
+            charged = self._charge(attempt, Usage())
+            outputs = self._outputs(step_id, attempt, log)
+            self._append([*outputs, self._interrupted(step_id, attempt, error.message), charged])
             raise
         elapsed = int((time.monotonic() - began) * 1000)
         return self._end(step, action, attempt, replace(outcome, duration_ms=outcome.duration_ms or elapsed), log)
@@ -441,7 +532,8 @@ class _Section:
         drafts = self._outputs(step.id, attempt, log)
         if outcome.status == "cancelled":
             self.interrupted.append(step.id)
-            self._append([*drafts, self._interrupted(step.id, attempt, "cancelled")])
+            charged = self._charge(attempt, outcome.usage)
+            self._append([*drafts, self._interrupted(step.id, attempt, "cancelled"), charged])
             return None
         identity: Mapping[str, Any] = {}
         if outcome.status == "ok" and self.last_of[step.address] == step.id:
@@ -453,6 +545,8 @@ class _Section:
         note = outcome.note
         if log.failure is not None:
             note = f"{note} (the log file could not be written)".strip()
+        if outcome.usage.problem:
+            note = f"{note} ({outcome.usage.problem})".strip()
         outcome = replace(outcome, note=self._text(note, NOTE_CHARS))
         common: dict[str, Any] = {"section": self.section, "step_id": step.id, "attempt": attempt}
         common |= {"duration_ms": outcome.duration_ms, "note": outcome.note}
@@ -462,13 +556,29 @@ class _Section:
             outcome = replace(outcome, tail=_last_bytes(self._text(outcome.tail, len(outcome.tail)), _TAIL_BYTES))
             self.outcomes[step.id] = outcome
             failed = {**common, "code": outcome.code, "tail": outcome.tail, "log": self._shown(outcome.log)}
-            self._append([*drafts, Draft("step.failed", failed)])
+            self._append([*drafts, Draft("step.failed", failed), self._charge(attempt, outcome.usage)])
         else:
+            self.outcomes.pop(step.id, None)
             entry = self._entry(step, action, identity)
-            self._append([*drafts, Draft("step.completed", {**common, **entry})])
+            published = self.publisher.drafts(self.context.artifacts.get(step.id, ()), step.id)
+            completed = Draft("step.completed", {**common, **entry})
+            published += self._progress()
+            self._append([*drafts, completed, *published, self._charge(attempt, outcome.usage)])
         if self.fold.touches:
             self.state.changed()
         return outcome.status == "ok"
+
+    def _progress(self) -> list[Draft]:
+        with self.first:
+            self.count += 1
+            now = time.monotonic()
+            if now - self.told_at < self.context.progress_every_s:
+                return []
+            self.told_at, done = now, self.count
+        return [checkpoint("progress", f"{done} of {self.left} steps done", section=self.section)]
+
+    def _charge(self, attempt: int, usage: Usage) -> Draft:
+        return charge_budget(self.meter.end(usage, retry=attempt > 1))
 
     def _text(self, text: str, chars: int) -> str:
         return clip(self.context.redactor.redact(text)[:chars], 4 * chars)

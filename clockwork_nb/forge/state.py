@@ -126,6 +126,8 @@ class StateWriter:
 
     At most every *interval_s* seconds, more seldom when a write takes long (a write never costs more than a twentieth
     of the time); what is not in the file yet is in the log. `flush` writes at once.
+
+    *ours* is asked before each write: the file belongs to whoever owns the job, and is left alone once that is another.
     """
 
     def __init__(
@@ -135,7 +137,9 @@ class StateWriter:
         *,
         interval_s: float = 0.25,
         clock: Callable[[], float] = time.monotonic,
+        ours: Callable[[], bool] = lambda: True,
     ) -> None:
+        self._ours = ours
         self._file, self._image, self._clock = file, image, clock
         self._least_s = interval_s
         self._interval_s = interval_s
@@ -158,6 +162,8 @@ class StateWriter:
             self._write(backup=backup)
 
     def _write(self, *, backup: bool = False) -> None:
+        if not self._ours():
+            return
         started = self._clock()
         self._file.save(self._image.document_bytes(), backup=backup)
         self.writes += 1

@@ -11,8 +11,8 @@ import signal
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal, Protocol, Self
@@ -35,12 +35,16 @@ from clockwork_nb.forge.confinement import (
 )
 from clockwork_nb.forge.launch import DEFAULT_LIMITS, FIRST_DATA_FD, LaunchResult, LaunchSpec
 from clockwork_nb.forge.logs import StepLog
+from clockwork_nb.forge.metering import METER_NAME, Usage, read_usage
 from clockwork_nb.forge.runtimes import BUILT_IN, FIXED_PATH, script_index
 from clockwork_nb.ids import slug
 from clockwork_nb.ports import Artifact
 from clockwork_nb.secrets import Redactor, unseal
 
-__all__ = ["NOTE_CHARS", "StepExecutor", "StepOutcome", "Workbench"]
+__all__ = ["NOTE_CHARS", "OnOutput", "StepExecutor", "StepOutcome", "Workbench"]
+
+OnOutput = Callable[[Literal["out", "err"], bytes], None]
+"""Told the next bytes of a step's stream; called from the step's own thread."""
 
 NOTE_CHARS = 200
 
@@ -71,6 +75,7 @@ class StepOutcome:
 
     ``status`` is ``ok``, ``failed`` or ``cancelled``. ``note`` is one line of at most 200 characters, ``tail`` the end
     of what it printed when it failed, ``log`` the file with all of it, if any. ``code`` is the error's when it failed.
+    ``usage`` is what it says it used up.
     """
 
     status: Literal["ok", "failed", "cancelled"]
@@ -80,6 +85,12 @@ class StepOutcome:
     code: str = ""
     tail: str = ""
     log: Path | None = None
+    usage: Usage = field(default_factory=Usage)
+
+    @property
+    def final(self) -> bool:
+        """Whether starting the step again could not help: it was refused before it ran."""
+        return self.status == "failed" and self.exit_code is None and self.code not in {"E_ADAPTER_FAIL", "E_TIMEOUT"}
 
 
 class Workbench:
@@ -93,6 +104,8 @@ class Workbench:
         launcher: starts scripts.
         redactor: told every secret of the bundle.
         mark: ``<job>:<epoch>``, what a step may use as its fencing token.
+        inherited: the variables that steps get which inherit their environment.
+        on_output: shown every step's output as it comes, besides its log.
 
     Raises:
         UnsafeOperationError: E_UNSAFE_OPERATION, a step wants to write where none may; said before anything runs.
@@ -108,7 +121,11 @@ class Workbench:
         redactor: Redactor,
         mark: str,
         forbidden: tuple[Path, ...] = (),
+        inherited: Mapping[str, str] | None = None,
+        on_output: OnOutput | None = None,
     ) -> None:
+        self._inherited = dict(inherited or {})
+        self._on_output = on_output
         self._artifacts: dict[str, Artifact] = {a.path: a for a in bundle.artifacts}
         self._secrets = bundle.secrets
         self._root = root.resolve()
@@ -210,23 +227,38 @@ class Workbench:
         with self._private_folder() as folder:
             spec = self._spec(step, timeout_s, key, folder, grants)
             try:
-                result = self._launcher.run(spec, on_output=log.write, cancel=cancel)
+                result = self._launcher.run(spec, on_output=self._listener(log), cancel=cancel)
             finally:
                 log.close()
-        return _judge(result, timeout_s, log, step.cmd[script_index(step.cmd)])
+            usage = read_usage(Path(folder, METER_NAME))
+        return replace(_judge(result, timeout_s, log, step.cmd[script_index(step.cmd)]), usage=usage)
+
+    def _listener(self, log: StepLog) -> OnOutput:
+        shown = self._on_output
+        if shown is None:
+            return log.write
+
+        def both(stream: Literal["out", "err"], data: bytes) -> None:
+            log.write(stream, data)
+            shown(stream, data)
+
+        return both
 
     def _spec(self, step: BundleStep, timeout_s: float, key: str, folder: str, grants: list[Grant]) -> LaunchSpec:
         at = script_index(step.cmd)
-        env = {"PATH": FIXED_PATH, "HOME": folder, "TMPDIR": folder, "LANG": "C.UTF-8", "TZ": "UTC", **step.vars}
+        if step.inherits_environment:
+            env = {**self._inherited, **step.vars}
+        else:
+            env = {"PATH": FIXED_PATH, "HOME": folder, "TMPDIR": folder, "LANG": "C.UTF-8", "TZ": "UTC", **step.vars}
         env["CW_FENCING_TOKEN"] = self._mark
         env["CW_IDEMPOTENCY_KEY"] = key
+        env["CW_METER"] = f"{folder}/{METER_NAME}"
         data: dict[int, bytes] = {}
         inputs = [(name, self._content(step.data[name])) for name in sorted(step.data)]
         inputs += [(name, self._secret_text(step.secret_vars[name]).encode()) for name in sorted(step.secret_vars)]
         for number, (name, content) in enumerate(inputs, FIRST_DATA_FD):
             data[number] = content
             env[name] = f"/proc/self/fd/{number}"
-        deno = step.cmd[0] == "deno"
         return LaunchSpec(
             argv=(step.interpreter, *step.cmd[1:]),
             exe=step.interpreter,
@@ -240,7 +272,7 @@ class Workbench:
             network=step.network,
             confined=step.cls == "confined",
             timeout_s=timeout_s,
-            limits={**DEFAULT_LIMITS, "DATA": _DENO_DATA} if deno else DEFAULT_LIMITS,
+            limits=_limits(step),
         )
 
     @contextlib.contextmanager
@@ -270,6 +302,12 @@ class Workbench:
             )
         value = unseal(self._secrets[name])
         return value if isinstance(value, str) else canonical_json(value).decode()
+
+
+def _limits(step: BundleStep) -> Mapping[str, int]:
+    if step.inherits_environment:
+        return {}  # what runs as the person's own command has the person's own limits
+    return {**DEFAULT_LIMITS, "DATA": _DENO_DATA} if step.cmd[0] == "deno" else DEFAULT_LIMITS
 
 
 def _sweep(base: Path) -> None:

@@ -91,7 +91,7 @@ _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,127}\Z")
 _STEERING = re.compile(
     r"(?:LD_|DYLD_|PYTHON|BASH_FUNC_|MALLOC_)"
     r"|(?:BASH_ENV|ENV|PATH|IFS|SHELLOPTS|BASHOPTS|PS4|PROMPT_COMMAND|GLOBIGNORE|CDPATH|GCONV_PATH|LOCPATH|NLSPATH"
-    r"|HOSTALIASES|GLIBC_TUNABLES|CW_FENCING_TOKEN|CW_IDEMPOTENCY_KEY)\Z"
+    r"|HOSTALIASES|GLIBC_TUNABLES|CW_FENCING_TOKEN|CW_IDEMPOTENCY_KEY|CW_METER)\Z"
 )
 _STEERING_ALSO = {"deno": re.compile(r"(?:DENO_|NODE_|NPM_)"), "go": re.compile(r"(?:GO|CGO_|CC\Z|CXX\Z)")}
 
@@ -324,6 +324,10 @@ def _confinement_findings(step: BundleStep, source: Source) -> Iterator[Finding]
     place = f"step {step.id}"
     if step.cls not in {"confined", "host", "built-in"}:
         yield Finding(_SCHEMA, place, f"the class {step.cls!r} is unknown")
+    if step.inherits_environment and step.cls != "host":
+        yield Finding(
+            _SCHEMA, place, "only a host step may inherit the environment", "Name what it needs as variables."
+        )
     for path in (*step.write, step.cwd):
         if not path or any(ord(c) < 32 or ord(c) == 127 for c in path):
             yield Finding(_PATH, place, f"{path[:80]!r} is not a path")

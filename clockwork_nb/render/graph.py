@@ -30,6 +30,7 @@ _GAP: Final = 56
 _COLORS: Final = {
     "create": "var(--cw-ok,inherit)", "verify": "var(--cw-ok,inherit)", "update": "var(--cw-warn,inherit)",
     "replace": "var(--cw-rep,inherit)", "delete": "var(--cw-bad,inherit)", "forget": "var(--cw-bad,inherit)",
+    "run": "var(--cw-rep,inherit)",
 }  # fmt: skip
 
 

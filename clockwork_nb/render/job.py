@@ -13,6 +13,7 @@ __all__ = [
     "BudgetView",
     "JobView",
     "WaitingView",
+    "budget_text",
     "job_list_html",
     "job_list_text",
     "job_status_html",
@@ -32,11 +33,16 @@ class BudgetView(TypedDict):
 
 
 class WaitingView(TypedDict):
-    """The decision a job waits for. ``since`` is the time of day people see ("14:02"), ``for_ms`` how long ago."""
+    """The decision a job waits for. ``since`` is the time of day people see ("14:02"), ``for_ms`` how long ago.
+
+    ``quorum`` is how many persons must approve, ``approved_by`` who did.
+    """
 
     plan: str
     since: str
     for_ms: int
+    quorum: NotRequired[int]
+    approved_by: NotRequired[Sequence[str]]
 
 
 class JobView(TypedDict):
@@ -59,6 +65,7 @@ class JobView(TypedDict):
     events: NotRequired[int]
     snapshot: NotRequired[int]
     age: NotRequired[str]
+    doing: NotRequired[Sequence[str]]
     message: NotRequired[str]
     tainted: NotRequired[bool]
 
@@ -72,10 +79,17 @@ def _facts(view: Mapping[str, Any]) -> list[str]:
         if pair is not None and pair[1]:
             facts.append(f"{pair[0]:,} of {plural(pair[1], noun)}")
     budgets = view.get("budgets", ())
-    if budgets:
+    if any(budget["limit"] for budget in budgets):
         touched = sum(budget["touched"] for budget in budgets)
         facts.append(f"{touched} of {plural(len(budgets), 'budget')} touched")
     return facts
+
+
+def _persons(waiting: Mapping[str, Any]) -> str:
+    if waiting.get("quorum", 1) < 2:
+        return ""
+    names = ", ".join(visible(name) for name in waiting["approved_by"])
+    return f", {len(waiting['approved_by'])} of {waiting['quorum']} persons{f' ({names})' if names else ''}"
 
 
 def _rows(view: Mapping[str, Any]) -> list[tuple[str, str]]:
@@ -83,7 +97,10 @@ def _rows(view: Mapping[str, Any]) -> list[tuple[str, str]]:
     rows = []
     for waiting in view.get("waiting", ()):
         since = f"since {visible(waiting['since'])} ({_ago(waiting['for_ms'])})"
-        rows.append(("waiting", f"{since} for approval of plan {short_digest(waiting['plan'])}"))
+        rows.append(("waiting", f"{since} for approval of plan {short_digest(waiting['plan'])}{_persons(waiting)}"))
+    if view.get("doing"):
+        doing = [clip(visible(name), 60) for name in view["doing"]]
+        rows.append(("doing", ", ".join(doing[:3]) + (f" and {len(doing) - 3} more" if len(doing) > 3 else "")))
     if view.get("message"):
         rows.append(("says", visible(view["message"], keep="\n").replace("\n", "\n" + " " * 12)))
     used = [b for b in view.get("budgets", ()) if b["touched"] or b["limit"]]
@@ -103,6 +120,20 @@ def _rows(view: Mapping[str, Any]) -> list[tuple[str, str]]:
     if view.get("tainted"):
         rows.append(("tainted", "the log was repaired; evidence from this job says so"))
     return rows
+
+
+def budget_text(view: Mapping[str, Any]) -> str:
+    """Return the budgets of a job (``{job, budgets, exceeded}``) as a table without a line end at the end."""
+    rows = [
+        (visible(b["name"]), visible(b["used"]), visible(b["limit"]) if b["limit"] else "no limit")
+        for b in view["budgets"]
+    ]
+    widths = [max(columns_of(row[i]) for row in rows) for i in range(3)]
+    lines = [
+        f"{visible(view['job'])}  {'over: ' + ', '.join(view['exceeded']) if view['exceeded'] else 'within budget'}"
+    ]
+    lines += [f"  {pad(name, widths[0])}  {used.rjust(widths[1])}  of  {limit}" for name, used, limit in rows]
+    return "\n".join(lines)
 
 
 def _ago(milliseconds: int) -> str:

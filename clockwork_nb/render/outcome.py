@@ -27,6 +27,7 @@ VERBS: Final = {
     "apply": ("Applied", "Applying"),
     "destroy": ("Destroyed", "Destroying"),
     "verify": ("Checked", "Checking"),
+    "run": ("Ran", "Running"),
 }
 """What a section has done, and what it is doing."""
 
@@ -39,7 +40,9 @@ def approval_words(approval: Mapping[str, Any]) -> str:
         return ""
     via = visible(approval["via"])
     if not approval["person"]:
-        return f"no person approved ({'--auto-approve' if via == 'auto' else via})"
+        why = visible(approval["reason"])
+        usual = not why or why.endswith("no person approved")
+        return f"no person approved ({('--auto-approve' if via == 'auto' else via) if usual else clip(why, 80)})"
     reason = visible(approval["reason"])
     verb = "approved" if approval["state"] == "granted" else "rejected"
     return f"{verb} by {visible(approval['by'])}" + (f' "{clip(reason, 80)}"' if reason else "")

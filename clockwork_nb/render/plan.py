@@ -20,11 +20,11 @@ from clockwork_nb.render.values import ABSENT, changed_middle, is_sealed, value_
 __all__ = ["SIGNS", "change_words", "needs_approval", "plan_html", "plan_text", "risk_words", "step_words"]
 
 SIGNS: Final = {
-    "create": "+", "update": "~", "replace": "±", "delete": "-", "verify": "✓", "forget": "∅", "noop": " ",
+    "create": "+", "update": "~", "replace": "±", "delete": "-", "verify": "✓", "forget": "∅", "noop": " ", "run": "▸",
 }  # fmt: skip
 """The sign of each kind of change."""
 
-_ORDER: Final = ("create", "update", "replace", "delete", "forget", "verify")
+_ORDER: Final = ("create", "update", "replace", "delete", "forget", "run", "verify")
 _PLAIN: Final = re.compile(r"[\w./:@+-]{1,64}")
 _DIFF_LINES: Final = 400
 _STEPS_SHOWN: Final = 100
@@ -81,6 +81,12 @@ def _checks(document: Mapping[str, Any]) -> dict[str, list[str]]:
             words = f"{visible(step['name'])} {step_words(step)}".rstrip()
             out.setdefault(step["address"], []).append(words)
     return out
+
+
+def _commands(document: Mapping[str, Any]) -> dict[str, str]:
+    """Return address → the command of a job spec's step, on one line."""
+    steps = (step for step in document["actions"]["steps"] if step["change"] == "run")
+    return {step["address"]: visible(str(step.get("args", {}).get("command", ""))) for step in steps}
 
 
 def _needs(change: Mapping[str, Any], changing: frozenset[str]) -> str:
@@ -167,7 +173,7 @@ def _change_lines(document: Mapping[str, Any], paint: Paint, width: int) -> list
         return []
     widest = max((columns_of(visible(c["address"])) for c in shown), default=0)
     column = min(max(widest + 2, _ADDRESS_COLUMNS[0]), _ADDRESS_COLUMNS[1])
-    changing, checks = _changing(document), _checks(document)
+    changing, checks, commands = _changing(document), _checks(document), _commands(document)
     lines: list[str] = []
     for change in shown:
         kind = change["kind"]
@@ -184,13 +190,15 @@ def _change_lines(document: Mapping[str, Any], paint: Paint, width: int) -> list
             lines.append(_attribute_line(attribute, attributes, tail, paint, width))
         if kind != "verify":
             lines += [f"             then {words}" for words in checks.get(change["address"], ())]
+        if kind == "run" and commands.get(change["address"]):
+            lines.append(f"             $ {clip(commands[change['address']], max(20, width - 15))}")
     return lines
 
 
 def _paint_kind(paint: Paint, kind: str, text: str) -> str:
     painter = {
         "create": paint.good, "verify": paint.good, "update": paint.warn, "replace": paint.other,
-        "delete": paint.bad, "forget": paint.bad,
+        "delete": paint.bad, "forget": paint.bad, "run": paint.other,
     }  # fmt: skip
     return painter[kind](text)
 

@@ -16,7 +16,7 @@ import shutil
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -42,14 +42,19 @@ _MAX_FOLDER = 60
 
 
 class _Manager(NotebookExecutionManager):
-    """papermill's bookkeeping, saving atomically and leaving statuses alone that it cannot know."""
+    """papermill's bookkeeping, saving atomically and leaving statuses alone that it cannot know.
+
+    ``lost`` says whether another process has taken the job over: then the file is its to write.
+    """
+
+    lost: Callable[[], bool] = staticmethod(lambda: False)
 
     def save(self, **_: Any) -> None:
         """Replace the output file with the notebook as it stands: readers see the old or the new one, no mixture.
 
         It is not forced to the disk after each cell; the log is, and tells what a lost power supply took from here.
         """
-        if self.output_path:
+        if self.output_path and not self.lost():
             path = Path(self.output_path)
             draft = path.with_name(f".{path.name}.tmp")
             draft.write_bytes(_bytes(self.nb))
@@ -63,7 +68,7 @@ class _Manager(NotebookExecutionManager):
         if self.start_time is not None:
             self.nb.metadata.papermill["duration"] = (self.end_time - self.start_time).total_seconds()
         self.cleanup_pbar()
-        if self.output_path:
+        if self.output_path and not self.lost():
             write_atomic(Path(self.output_path), _bytes(self.nb), mode=0o644)
 
 
@@ -85,6 +90,11 @@ class _Client(PapermillNotebookClient):
         manager.connection_file = str(self.sockets / "kernel.json")
         return manager
 
+    def start_new_kernel(self, **kwargs: Any) -> None:
+        """Start the kernel and tell who watches over it which process it is."""
+        super().start_new_kernel(**kwargs)
+        self.attempt.guard.kernel_started(getattr(self.km.provisioner, "pid", None) or 0)
+
     def end_kernel(self) -> None:
         """Kill a kernel that a signal left behind while it started; then nobody writes to its folder any more."""
         if self.km is not None and self.km.has_kernel:
@@ -101,6 +111,9 @@ class _Client(PapermillNotebookClient):
                 self.nb_man.cell_start(cell, index)
                 self._carry_out(cell, index)
                 self.nb_man.cell_complete(cell, cell_index=index)
+            elif self.attempt.guard.reason:
+                self.failure = CellFailure(numbers[cell.id], "InterruptedByUserError", "stopped before this cell")
+                return
             elif not self._cell(cell, index, numbers[cell.id]):
                 return
 
@@ -209,6 +222,7 @@ class ClockworkEngine(NBClientEngine):
             nb, output_path=output_path, progress_bar=progress_bar, log_output=log_output,
             autosave_cell_every=autosave_cell_every,
         )  # fmt: skip
+        manager.lost = lambda: attempt.run.writer.stop_requested() == "lost"
         failure, problem = None, None
         try:
             manager.notebook_start()
@@ -245,7 +259,7 @@ class ClockworkEngine(NBClientEngine):
                 kernel_name=kernel_name, log_output=log_output, store_widget_state=False,
             )  # fmt: skip
             said = folder / "kernel.log"
-            with said.open("wb") as log:
+            with said.open("wb") as log, attempt.guard:
                 try:
                     client.execute(
                         env={**os.environ, **environment}, cwd=str(attempt.cwd), stdout=log, stderr=subprocess.STDOUT

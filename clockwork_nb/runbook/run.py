@@ -8,10 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from clockwork_nb.canonical import parse_json
+from clockwork_nb.canonical import parse_json, sha256_hex
 from clockwork_nb.errors import (
     ApprovalDeniedError,
     ApprovalRequiredError,
+    BudgetExceededError,
     ClockworkError,
     InterruptedByUserError,
     InvalidInputError,
@@ -20,10 +21,11 @@ from clockwork_nb.errors import (
 )
 from clockwork_nb.ids import check_job_id
 from clockwork_nb.ports import Draft
+from clockwork_nb.runbook.guard import RunGuard
 from clockwork_nb.runbook.notebook import Notebook, read_notebook
 from clockwork_nb.runbook.outcome import CellFailure, cell_error, other_error, waiting_error
 from clockwork_nb.session.packs import ExportedPack, Packs
-from clockwork_nb.session.runs import JobRun, open_store
+from clockwork_nb.session.runs import Claim, JobRun, open_store
 from clockwork_nb.settings import Settings, load_settings
 
 if TYPE_CHECKING:
@@ -82,6 +84,7 @@ class NotebookRun:
         self.output_path = Path(spec["output"] or self.out / "notebooks" / f"{run.job_id}.ipynb")
         self.parameters = {p["name"]: json.loads(p["value"]) for p in spec["parameters"]}
         self.result: RunResult | None = None
+        self.guard = RunGuard(run)
         self._settled = False
         self._previous: Mapping[str, str] = dict(run.state().cells)
         self._published: Mapping[str, str] = dict(run.state().published)
@@ -98,12 +101,18 @@ class NotebookRun:
         cwd: Path | None = None,
         output: Path | None = None,
         on_cell: CellLine | None = None,
+        budgets: Mapping[str, str] | None = None,
+        environment: Sequence[str] = (),
+        job_id: str | None = None,
     ) -> NotebookRun:
         """Return a new job for *notebook*, owned by this process and running.
 
         Args:
             cwd: where the kernel runs; default: the notebook's folder.
             output: where the executed notebook is saved; default: below *out*, named by the job.
+            budgets: limits, keys as in a job spec's ``budgets``.
+            environment: the rules of its fingerprint; default: the usual ones.
+            job_id: default: a new one.
         """
         store = open_store(settings)
         spec = {
@@ -114,10 +123,13 @@ class NotebookRun:
             "cwd": str((cwd or notebook.path.parent).absolute()),
             "output": str(output.absolute()) if output else "",
             "kernel": kernel,
+            **({"budgets": dict(budgets)} if budgets else {}),
         }
-        run = JobRun.create(store, name=notebook.path.name, adapter="notebook", lineage="", spec=spec)
-        blob = run.writer.put_blob(notebook.data)
-        run.writer.append([Draft("artifact.published", {"path": _INPUT, "op": "added", "blob": blob})])
+        taken_in = Draft("artifact.published", {"path": _INPUT, "op": "added", "blob": sha256_hex(notebook.data)})
+        run = JobRun.create(
+            store, name=notebook.path.name, adapter="notebook", lineage="", spec=spec,
+            blobs=[notebook.data], drafts=[taken_in], environment=environment, job_id=job_id,
+        )  # fmt: skip
         return cls(run, notebook, settings=settings, on_cell=on_cell)
 
     @classmethod
@@ -130,18 +142,20 @@ class NotebookRun:
         settings: Settings,
         rerun: Collection[str] = (),
         on_cell: CellLine | None = None,
+        claim: Claim | None = None,
     ) -> NotebookRun:
         """Return the next attempt at an existing job, owned by this process and running.
 
         Args:
             rerun: ids of interrupted steps that a person wants to run again; the log says so.
+            claim: what to do when somebody runs it; nothing by default.
 
         Raises:
             LeaseConflictError: somebody runs it. EnvironmentMismatchError: this is not where it started.
         """
         from clockwork_nb.jobs.commands import interrupted_steps
 
-        run = JobRun.take(store, job_id)
+        run = JobRun.take(store, job_id, claim=claim)
         run.writer.append(interrupted_steps(run.state()))
         run.writer.append([_retry(run.state(), name) for name in rerun])
         run.status("running")
@@ -162,6 +176,7 @@ class NotebookRun:
     def cell_completed(self, cell: str, index: int, duration_ms: int, outputs: Sequence[Any] | None) -> None:
         """Record that a code cell is done; *outputs* are kept when the cell is never to run again."""
         drafts = [Draft("cell.completed", {"cell": cell, "index": index, "duration_ms": duration_ms})]
+        drafts += self.guard.charge()
         if outputs is not None:
             blob = self.run.writer.put_blob(json.dumps(outputs, sort_keys=True).encode())
             drafts.append(Draft("artifact.published", self._publication(f"cells/{cell}.json", blob)))
@@ -176,7 +191,7 @@ class NotebookRun:
             "error": failure.name[:200],
             "message": failure.message[:1000],
         }
-        self.run.writer.append([Draft("cell.failed", payload)])
+        self.run.writer.append([Draft("cell.failed", payload), *self.guard.charge()])
         self._tell(failure.index, "waiting" if failure.waits else "failed")
 
     def restored(self, cell: str, index: int) -> list[Any] | None:
@@ -241,6 +256,7 @@ class NotebookRun:
     def _finish(self) -> None:
         from clockwork_nb.jobs.commands import close_section, interrupted_steps
 
+        self.run.writer.append(self.guard.closing())
         self.run.writer.append(interrupted_steps(self.run.state()))
         for section in list(self.run.state().open_sections):  # the notebook went on after it failed
             self.run.writer.append([close_section(self.run.state(), section.number, "failed")])
@@ -256,7 +272,9 @@ class NotebookRun:
         from clockwork_nb.jobs.commands import checkpoint, close_section, finish, interrupted_steps
 
         writer, output = self.run.writer, shown_path(self.output_path)
-        writer.append(interrupted_steps(self.run.state()))
+        writer.append([*interrupted_steps(self.run.state()), *self.guard.closing()])
+        if self.guard.reason:
+            self._stop_as_asked(error)
         if error is not None and not isinstance(error, Exception):
             self.run.status("blocked_error", "interrupted")
             raise error
@@ -276,8 +294,35 @@ class NotebookRun:
         else:
             typed = other_error(error, job_id=self.job_id)
         writer.append([checkpoint("blocked", typed.message, reason_codes=[typed.code])])
-        self.run.status("blocked_error", typed.code)
+        over = isinstance(typed, BudgetExceededError)
+        self.run.status("blocked_budget" if over else "blocked_error", typed.code)
         raise typed from error
+
+    def _stop_as_asked(self, error: BaseException | None) -> NoReturn:
+        from clockwork_nb.jobs.commands import checkpoint, close_section, finish
+
+        excess = self.guard.excess
+        if excess is not None:
+            over = BudgetExceededError(
+                f"the budget is used up: {excess}",
+                hint=f"clockwork budget raise {self.job_id} {excess.flag} LIMIT --reason TEXT\n"
+                f"clockwork job resume {self.job_id}",
+                details={"dimension": excess.dimension, "limit": excess.limit, "used": excess.used},
+            )
+            self.run.writer.append([checkpoint("blocked", over.message, reason_codes=[over.code])])
+            self.run.status("blocked_budget", over.code)
+            raise over from error
+        if self.guard.reason == "cancel":
+            for section in list(self.run.state().open_sections):
+                self.run.writer.append([close_section(self.run.state(), section.number, "canceled")])
+            self.run.writer.append(finish(self.run.state(), "canceled", reason="canceled"))
+            self.run.close("canceled")
+            self._evidence()
+            raise InterruptedByUserError(f"job {self.job_id} was cancelled") from error
+        self.run.status("paused", "asked for")
+        raise InterruptedByUserError(
+            f"job {self.job_id} is paused", hint=f"Go on with: clockwork job resume {self.job_id}"
+        ) from error
 
     def _waiting(self) -> ApprovalRequiredError:
         state = self.run.state()
@@ -308,6 +353,9 @@ def run_notebook(
     kernel: str = "",
     on_cell: CellLine | None = None,
     on_job: Callable[[str], None] | None = None,
+    budgets: Mapping[str, str] | None = None,
+    environment: Sequence[str] = (),
+    job_id: str | None = None,
 ) -> RunResult:
     """Run the notebook at *path* from its first cell as a new job and return where its evidence is.
 
@@ -315,6 +363,7 @@ def run_notebook(
         given: ``NAME=VALUE`` texts.
         out: output root; default: the settings' one.
         kernel: kernel name; default: the one of this Python.
+        budgets, environment, job_id: as `NotebookRun.create`.
 
     Raises:
         ApprovalRequiredError: it stopped at a decision; ``hint`` has the commands that go on.
@@ -326,19 +375,28 @@ def run_notebook(
     _check_kernel(kernel)
     root = (out or settings.out).expanduser()
     execute = _engine()
-    attempt = NotebookRun.create(notebook, parameters, settings=settings, out=root, kernel=kernel, on_cell=on_cell)
+    attempt = NotebookRun.create(
+        notebook, parameters, settings=settings, out=root, kernel=kernel, on_cell=on_cell, budgets=budgets,
+        environment=environment, job_id=job_id,
+    )  # fmt: skip
     if on_job is not None:
         on_job(attempt.job_id)
     return _attempt(attempt, execute)
 
 
 def resume_notebook(
-    job_id: str, *, rerun: Collection[str] = (), settings: Settings | None = None, on_cell: CellLine | None = None
+    job_id: str,
+    *,
+    rerun: Collection[str] = (),
+    settings: Settings | None = None,
+    on_cell: CellLine | None = None,
+    claim: Claim | None = None,
 ) -> RunResult:
     """Run a notebook job again from its first cell, its magics answering from the log, and return its evidence.
 
     Args:
         rerun: ids of interrupted steps to run again although it is not known what they did.
+        claim: what to do when somebody runs it; nothing by default.
 
     Raises:
         PlanStaleError: the notebook is not the recorded one; the hint shows the difference.
@@ -367,7 +425,7 @@ def resume_notebook(
     _check_unchanged(recorded)
     _check_kernel(spec["kernel"])
     execute = _engine()
-    attempt = NotebookRun.take(store, job_id, recorded, settings=settings, rerun=rerun, on_cell=on_cell)
+    attempt = NotebookRun.take(store, job_id, recorded, settings=settings, rerun=rerun, on_cell=on_cell, claim=claim)
     return _attempt(attempt, execute)
 
 

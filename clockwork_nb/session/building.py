@@ -83,5 +83,4 @@ def build_bundle(
     staged = stage(bundle, workspace.build_dir, keep_edits=keep_edits, force=force, live=tuple(live))
     if staged.edited or staged.conflicts:
         check_bundle(staged.bundle, actions)
-    shown = workspace.build_dir.relative_to(workspace.root)
-    return Built(staged.bundle, staged, str(shown))
+    return Built(staged.bundle, staged, workspace.shown(workspace.build_dir))

@@ -95,7 +95,7 @@ def _go_on(session: Session, run: JobRun, known: SectionState, options: PlanOpti
     bundle = _bundle(run, bundle_document, secrets)
     from clockwork_nb.forge.artifacts import StagedBundle
 
-    folder = str(session.workspace.build_dir.relative_to(session.workspace.root))
+    folder = session.workspace.shown(session.workspace.build_dir)
     return Section(session, known.verb, planned, Built(bundle, StagedBundle(bundle), folder), run, known.number)
 
 
@@ -140,8 +140,9 @@ def _ask_again(session: Session, run: JobRun, known: SectionState, options: Plan
         run.writer.append([close_section(run.state(), known.number, "stale")])
         return None
     built = session.build(planned)
-    same = planned.digest == known.plan and built.bundle.digest == known.bundle
     decision = run.state().decision_for(known.number)
+    here = decision is None or decision.binds["environment"] == run.state().environment
+    same = planned.digest == known.plan and built.bundle.digest == known.bundle and here
     section = Section(session, known.verb, planned, built, run, known.number)
     if same:
         if decision is None:
@@ -165,5 +166,7 @@ def _moved(run: JobRun, known: SectionState, planned: Planned, built: Built) -> 
     if planned.digest != known.plan:
         before = parse_json(run.writer.get_blob(known.plan), what="the recorded plan")
         return "; ".join(explain_stale(before, planned.document)) or "the plan differs"
+    if built.bundle.digest == known.bundle:
+        return "the environment is another one"
     edited = ", ".join(built.staged.edited)
     return f"scripts changed ({edited})" if edited else "scripts changed"

@@ -2,22 +2,30 @@
 
 from __future__ import annotations
 
+import re
 import threading
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from clockwork_nb.canonical import canonical_json
-from clockwork_nb.ports import EventView
+from clockwork_nb.ports import Draft, EventView
 from clockwork_nb.secrets import Redactor
 from clockwork_nb.session.recovery import recovered_state
 
 if TYPE_CHECKING:
     from clockwork_nb.forge.runner import SectionResult
+    from clockwork_nb.jobs.model import SectionState
     from clockwork_nb.session.runs import JobRun
     from clockwork_nb.session.sections import Section
     from clockwork_nb.session.session import Session
 
-__all__ = ["Executed", "execute"]
+__all__ = ["Executed", "execute", "secret_values"]
+
+_LOST_GRACE_S: Final = 0.5
+"""From SIGTERM to SIGKILL for the steps of a job that another process has taken over."""
+
+_SECRET_NAME = re.compile(r"TOKEN|SECRET|PASSW|PASSPHRASE|CREDENTIAL|(?:API|ACCESS|PRIVATE|AUTH|ENCRYPTION)_?KEY", re.I)
+_SECRET_CHARS = 8
 
 
 class Executed:
@@ -66,7 +74,8 @@ def execute(
     decision = state.decision_for(section.number)
     confinement = probe()
     redactor = Redactor()
-    for value in (*bundle.secrets.values(), *_secret_variables(section)):
+    inherited = session.inherited_environment()
+    for value in (*bundle.secrets.values(), *_secret_variables(section), *secret_values(inherited)):
         redactor.register(value)
     progress = RunProgress(run.job_id, confinement=_tier(confinement))
     progress.expect(section.planned.document, section.plan_digest)
@@ -77,6 +86,8 @@ def execute(
         if on_event is not None:
             on_event(event)
 
+    done = {name for name, step in known.steps.items() if step.status == "completed"}
+    done |= _pass_over(session.passed_over(), known, section, run)
     workspace = session.workspace
     with WorkspaceLock(workspace.folder / LOCK_NAME, job=run.job_id, clock=session.clock):
         document, behind = recovered_state(workspace, session.settings, run)
@@ -95,6 +106,13 @@ def execute(
                 configs=_configs(section),
                 forbidden=(session.settings.home, session.settings.config),
                 cancel=stop or threading.Event(),
+                on_lost=lambda: launcher.hurry(_LOST_GRACE_S),
+                used=state.counters,
+                measures_wall=run.own,
+                inherited=inherited,
+                on_output=session.on_output,
+                progress_every_s=session.progress_every_s,
+                artifacts=session.expected_artifacts(),
             )
             result = run_section(
                 section.planned.document,
@@ -102,7 +120,7 @@ def execute(
                 writer=run.writer,
                 section=section.number,
                 approval_id=decision.approval_id if decision is not None and decision.status == "granted" else "",
-                done={name for name, step in known.steps.items() if step.status == "completed"},
+                done=done,
                 attempts={name: step.attempts for name, step in known.steps.items()},
                 context=context,
                 on_event=tell,
@@ -110,6 +128,26 @@ def execute(
     blob = run.writer.put_blob(canonical_json(dict(result.state))) if result.state is not None else ""
     outputs = tuple(result.state["outputs"]) if result.state is not None and section.verb == "apply" else ()
     return Executed(result, progress.snapshot(), blob, outputs)
+
+
+def _pass_over(reasons: Mapping[str, str], known: SectionState, section: Section, run: JobRun) -> set[str]:
+    """Record which steps are not to run, unless that is recorded already, and return their ids."""
+    numbered = enumerate(section.planned.document["actions"]["steps"], 1)
+    drafts = [
+        Draft(
+            "step.skipped",
+            {"section": section.number, "step_id": s["id"], "index": i, "summary": s["address"], "reason": reasons[s["id"]]},
+        )
+        for i, s in numbered
+        if s["id"] in reasons and s["id"] not in known.steps
+    ]  # fmt: skip
+    run.writer.append(drafts)
+    return set(reasons)
+
+
+def secret_values(environment: Mapping[str, str]) -> list[str]:
+    """Return the values of *environment* whose names say that they are secret; they are masked in what is kept."""
+    return [v for k, v in environment.items() if len(v) >= _SECRET_CHARS and _SECRET_NAME.search(k) and v.isprintable()]
 
 
 def _tier(confinement: Any) -> str:

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Final
 
+from clockwork_nb.jobs.budget import exceeded
+
 if TYPE_CHECKING:
+    from clockwork_nb.jobs.budget import Counters
     from clockwork_nb.jobs.model import Decision, JobState, SectionState
 
-__all__ = ["age", "shown_reason", "status_document", "unused_grant"]
+__all__ = ["age", "budget_rows", "shown_reason", "status_document", "unused_grant"]
 
 _BUDGETS: Final = {
     "wall_time_seconds": "wall",
@@ -25,7 +28,14 @@ _BUDGETS: Final = {
 
 
 def status_document(
-    state: JobState, *, running: bool, snapshot: int, planned_steps: Callable[[str], int], now: datetime
+    state: JobState,
+    *,
+    running: bool,
+    snapshot: int,
+    planned_steps: Callable[[str], int],
+    now: datetime,
+    planned_cells: int = 0,
+    spec_steps: int = 0,
 ) -> dict[str, Any]:
     """Return the JSON form of ``job status``: a `clockwork_nb.render.job.JobView` and what only machines read.
 
@@ -33,7 +43,10 @@ def status_document(
         running: whether a live process holds the job.
         snapshot: how many events the snapshot covers that the state was read from.
         planned_steps: digest of a plan → how many steps it has, 0 when that is not known.
+        planned_cells: how many cells the notebook has that are run, 0 when that is not known.
+        spec_steps: how many steps the job's spec has in all, 0 when it has none.
     """
+    steps = _steps(state, planned_steps)
     cells = list(state.cells.values())
     return {
         "id": state.job_id,
@@ -46,12 +59,13 @@ def status_document(
         "age": age(state.updated_at, now),
         "tainted": state.tainted,
         "running": running,
-        "cells": [sum(1 for c in cells if c in {"completed", "restored"}), len(cells)],
-        "steps": _steps(state, planned_steps),
+        "cells": [sum(1 for c in cells if c in {"completed", "restored"}), max(planned_cells, len(cells))],
+        "steps": [steps[0], max(steps[1], spec_steps)],
+        "doing": _doing(state) if running else [],
         "waiting": [_question(state, d, now) for d in state.open_decisions],
         "counters": state.counters.to_payload(),
         "limits": dict(state.limits),
-        "budgets": _budgets(state),
+        "budgets": budget_rows(state.counters, state.limits),
         "lease": "held by a live process" if running else "free",
         "events": state.seq,
         "snapshot": snapshot,
@@ -81,6 +95,14 @@ def unused_grant(state: JobState) -> Decision | None:
     """Return the latest decision that was granted and not used yet, None when there is none."""
     found = [d for d in state.decisions.values() if d.status == "granted" and not d.uses]
     return found[-1] if found else None
+
+
+def _doing(state: JobState) -> list[str]:
+    """Return what runs now: the cell and the steps that have begun and not ended."""
+    cells = [f"cell {name}" for name, status in state.cells.items() if status == "started"][-1:]
+    return cells + [
+        name for section in state.open_sections for name, step in section.steps.items() if step.status == "started"
+    ]
 
 
 def _counted(section: SectionState, status: str, recorded: int) -> int:
@@ -130,6 +152,8 @@ def _question(state: JobState, decision: Decision, now: datetime) -> dict[str, A
         "summary": asked.summary if asked else "",
         "since": since.astimezone().strftime("%H:%M"),
         "for_ms": int((now - since).total_seconds() * 1000),
+        "quorum": decision.quorum,
+        "approved_by": [grant.by for grant in decision.grants],
     }
 
 
@@ -152,15 +176,19 @@ def _next(state: JobState, *, running: bool) -> list[str]:
         if step.status in {"interrupted", "started"} and not step.idempotent
     ]
     again = "".join(f" --rerun {shlex.quote(name)}" for name in stuck)
+    over = [f" {excess.flag} LIMIT" for excess in exceeded(state.counters, state.limits)]
+    if state.status == "blocked_budget":
+        flags = "".join(over) or " --max-… LIMIT"
+        return [f"clockwork budget raise {job}{flags} --reason TEXT  &&  clockwork job resume {job}{again}"]
     return [f"clockwork job resume {job}{again}"]
 
 
-def _budgets(state: JobState) -> list[dict[str, Any]]:
-    """Return the budgets in force or touched, as people read them."""
+def budget_rows(counters: Counters, limits: Mapping[str, str], *, everything: bool = False) -> list[dict[str, Any]]:
+    """Return the budgets in force or touched, or all of them, as people read them (`render.job.BudgetView`)."""
     out = []
     for dimension, name in _BUDGETS.items():
-        used, limit = state.counters.used(dimension), Decimal(state.limits.get(dimension, "0"))
-        if used or limit:
+        used, limit = counters.used(dimension), Decimal(limits.get(dimension, "0"))
+        if used or limit or everything:
             shown = _clock if dimension == "wall_time_seconds" else str
             out.append(
                 {"name": name, "used": shown(used), "limit": shown(limit) if limit else "", "touched": bool(used)}

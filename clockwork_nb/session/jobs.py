@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import threading
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
@@ -17,24 +16,32 @@ from clockwork_nb.errors import (
     InvalidInputError,
     InvalidTransitionError,
     LeaseConflictError,
-    UnsafeOperationError,
 )
 from clockwork_nb.ids import check_job_id
 from clockwork_nb.ports import EventView
-from clockwork_nb.session.job_status import age, shown_reason, status_document, unused_grant
+from clockwork_nb.session.approvals import Voice, open_decision, record_approval, record_rejection, refuse_own_tree
+from clockwork_nb.session.job_status import age, shown_reason, status_document
 from clockwork_nb.session.options import PlanOptions
-from clockwork_nb.session.runs import JobRun, open_store
+from clockwork_nb.session.runs import Claim, JobRun, open_store
 from clockwork_nb.settings import Settings, load_settings
 
 if TYPE_CHECKING:
-    from clockwork_nb.jobs.model import Decision, JobState
+    from datetime import timedelta
+
+    from clockwork_nb.jobs.model import JobState
     from clockwork_nb.session.sections import Section, SectionOutcome
     from clockwork_nb.session.session import Session
+    from clockwork_nb.signing import Signer
     from clockwork_nb.store.blobs import BlobStore
 
-__all__ = ["Jobs"]
+__all__ = ["SPEC_ADAPTERS", "Jobs", "find_job"]
+
+SPEC_ADAPTERS: Final = ("steps", "command", "noop")
+"""Adapters whose jobs consist of a job spec's own steps (`clockwork_nb.session.spec_jobs`)."""
 
 _PLAN_READ_IN_PASSING: Final = 1 << 20
+_SHORT: Final = 4
+_INPUT: Final = "notebook/input.ipynb"
 
 
 class Jobs:
@@ -94,6 +101,8 @@ class Jobs:
             snapshot=0 if quick is None else state.seq - len(quick.events),
             planned_steps=lambda plan: _planned_steps(blobs, plan),
             now=self.clock.now(),
+            planned_cells=_planned_cells(blobs, state),
+            spec_steps=_spec_steps(state),
         )
 
     def events(self, job_id: str) -> list[dict[str, Any]]:
@@ -111,75 +120,51 @@ class Jobs:
             InvalidTransitionError: it waits for nothing.
         """
         state = self.state(job_id)
-        decision = self._open_decision(state)
+        decision = open_decision(state)
         digest = str(decision.binds["plan"])
         document: Mapping[str, Any] = parse_json(self.store.blobs(job_id).get(digest), what="the recorded plan")
         return document, digest
 
-    def _open_decision(self, state: JobState, plan: str = "") -> Decision:
-        """Return the open decision about the plan that starts with *plan*; the oldest one when there is none such.
-
-        Raises:
-            InvalidTransitionError: none is open.
-        """
-        if not state.open_decisions:
-            granted = unused_grant(state)
-            if granted is not None:
-                raise InvalidTransitionError(
-                    f"plan {str(granted.binds['plan'])[:8]} is approved already, by {granted.by}",
-                    hint=f"clockwork job resume {state.job_id}",
-                )
-            raise InvalidTransitionError(
-                f"job {state.job_id} waits for no approval (it is {state.status})",
-                hint=f"clockwork job status {state.job_id}",
-            )
-        found = [d for d in state.open_decisions if str(d.binds["plan"]).startswith(plan)]
-        decision: Decision = (found or state.open_decisions)[0]
-        return decision
-
     # --- deciding -------------------------------------------------------------------------------------------------
 
-    def approve(self, job_id: str, *, plan: str, reason: str, by: str = "", via: str = "cli") -> dict[str, Any]:
+    def approve(
+        self,
+        job_id: str,
+        *,
+        plan: str,
+        reason: str,
+        by: str = "",
+        via: str = "cli",
+        claimed: str = "",
+        expires: timedelta | None = None,
+        key: Signer | None = None,
+    ) -> dict[str, Any]:
         """Record an approval of the plan whose digest starts with *plan* (8 hex or more) and return what was recorded.
+
+        See `clockwork_nb.session.approvals` for who may, and what *by*, *claimed* and *key* are.
 
         Raises:
             UnsafeOperationError: asked from inside the job's own processes.
             InvalidInputError: *plan* is too short or another plan. InvalidTransitionError: nothing waits.
         """
-        from clockwork_nb.jobs.approval import grant
-
-        state = self.state(job_id)
-        self._refuse_own_tree(state)
-        decision = self._open_decision(state, plan)
-        bound = str(decision.binds["plan"])
-        if len(plan) < 8 or not bound.startswith(plan):
-            raise InvalidInputError(
-                f"job {job_id} waits with plan {bound[:8]}, not {plan[:64] or '(nothing)'}",
-                hint=f"Look at it: clockwork job status {job_id}\nThen: clockwork approve {job_id} --plan {bound[:8]} --reason …",
-            )
-        draft = grant(
-            state, decision.approval_id, seen=decision.binds, by=by or self.settings.user, via=via, reason=reason,
+        voice = Voice(by or self.settings.user, via, claimed, key)
+        return record_approval(
+            self.store, self.settings, self.state(job_id), voice, plan=plan, reason=reason, expires=expires,
             now=self.clock.now(),
         )  # fmt: skip
-        self.store.append_control(job_id, draft)
-        return {"job": job_id, "plan": bound, **{k: draft.payload[k] for k in ("by", "via", "reason", "expires_at")}}
 
-    def reject(self, job_id: str, *, reason: str, by: str = "", via: str = "cli") -> dict[str, Any]:
+    def reject(self, job_id: str, *, reason: str, by: str = "", via: str = "cli", claimed: str = "") -> dict[str, Any]:
         """Record a no, and end the job when nobody runs it.
 
         Raises:
             UnsafeOperationError, InvalidTransitionError: as `approve`.
         """
-        from clockwork_nb.jobs.approval import deny
-
-        state = self.state(job_id)
-        self._refuse_own_tree(state)
-        decision = self._open_decision(state)
-        who = by or self.settings.user
-        draft = deny(state, decision.approval_id, by=who, via=via, reason=reason, now=self.clock.now())
-        self.store.append_control(job_id, draft)
-        self._end(job_id, "denied", f"refused by {who}")
-        return {"job": job_id, "plan": str(decision.binds["plan"]), "by": who, "reason": reason}
+        voice = Voice(by or self.settings.user, via, claimed)
+        done = record_rejection(
+            self.store, self.settings, self.state(job_id), voice, reason=reason, now=self.clock.now()
+        )
+        self._end(job_id, "denied", f"refused by {done['by']}")
+        return done
 
     def cancel(self, job_id: str, *, reason: str = "") -> dict[str, Any]:
         """Ask the job's runner to stop; end the job here and now when nobody runs it.
@@ -194,6 +179,64 @@ class Jobs:
         self.store.append_control(job_id, draft)
         ended = self._end(job_id, "canceled", reason or "canceled")
         return {"job": job_id, "ended": ended}
+
+    def pause(self, job_id: str, *, now: bool = False, reason: str = "") -> dict[str, Any]:
+        """Ask the job's runner to start nothing more; with *now* also to stop what runs.
+
+        Raises:
+            InvalidTransitionError: nobody runs it.
+        """
+        from clockwork_nb.jobs.commands import request_stop
+
+        state = self.state(job_id)
+        draft = request_stop(state, "pause", by=self.settings.user, reason=reason, drain=not now)
+        if not self.store.summary(job_id).running:
+            raise InvalidTransitionError(
+                f"nobody runs job {job_id}, so there is nothing to pause",
+                hint=f"clockwork job status {job_id}",
+            )
+        self.store.append_control(job_id, draft)
+        return {"job": job_id, "status": state.status, "now": now}
+
+    # --- budgets --------------------------------------------------------------------------------------------------
+
+    def budget(self, job_id: str, *, limits: Mapping[str, str] | None = None) -> dict[str, Any]:
+        """Return what the job used up against its limits, or against *limits* (keys of a job spec's ``budgets``)."""
+        from clockwork_nb.jobs.budget import exceeded, limits_from_spec
+        from clockwork_nb.session.job_status import budget_rows
+
+        state = self.store.state(check_job_id(job_id))
+        given = limits_from_spec({"budgets": dict(limits)}) if limits else dict(state.limits)
+        return {
+            "job": job_id,
+            "counters": state.counters.to_payload(),
+            "limits": given,
+            "budgets": budget_rows(state.counters, given, everything=True),
+            "exceeded": [str(excess) for excess in exceeded(state.counters, given)],
+        }
+
+    def raise_budget(self, job_id: str, limits: Mapping[str, str], *, reason: str) -> dict[str, Any]:
+        """Give the job larger limits (keys of a job spec's ``budgets``) and return what was recorded.
+
+        Raises:
+            InvalidInputError: a limit does not rise, or there is no reason; then none is raised.
+            InvalidTransitionError: the job is at its end. UnsafeOperationError: asked from inside the job.
+        """
+        from clockwork_nb.jobs.budget import SPEC_KEYS
+        from clockwork_nb.jobs.commands import raise_budget
+
+        refuse_own_tree(self.store, self.settings, job_id)
+        state = self.state(job_id)
+        drafts = [
+            raise_budget(state, SPEC_KEYS[key], limit, by=self.settings.user, reason=reason)
+            for key, limit in limits.items()
+        ]
+        raised = []
+        for draft in drafts:
+            self.store.append_control(job_id, draft)
+            dimension = draft.payload["dimension"]
+            raised.append({"dimension": dimension, "before": state.limits[dimension], "limit": draft.payload["limit"]})
+        return {"job": job_id, "raised": raised}
 
     def _end(self, job_id: str, outcome: Literal["denied", "canceled"], reason: str) -> bool:
         """Close the open sections and cancel the job, unless a live runner will do that itself."""
@@ -213,34 +256,6 @@ class Jobs:
             run.close("canceled")
         return True
 
-    def _refuse_own_tree(self, state: JobState) -> None:
-        """Refuse an approval that comes from a process which the job itself started."""
-        if self.settings.job_id == state.job_id or self._owner_is_ancestor(state.job_id):
-            raise UnsafeOperationError(
-                "a job cannot approve itself", hint="Approve from another terminal, outside the run."
-            )
-
-    def _owner_is_ancestor(self, job_id: str) -> bool:
-        """Return whether the process that runs the job is one that this process comes from."""
-        from clockwork_nb.store.lease import read_lease
-
-        try:
-            lease = read_lease(self.store.folder(job_id) / "lease.json")
-        except (ClockworkError, OSError):
-            return False
-        if lease.state != "held":
-            return False
-        pid = os.getpid()
-        while pid > 1:
-            if pid == lease.holder.pid and pid != os.getpid():
-                return True
-            try:
-                # The name in /proc/PID/stat may hold blanks and parentheses; what follows the last one is plain.
-                pid = int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
-            except (OSError, ValueError, IndexError):
-                return False
-        return False
-
     # --- going on -------------------------------------------------------------------------------------------------
 
     def resume_pipeline(
@@ -253,6 +268,7 @@ class Jobs:
         stop: threading.Event | None = None,
         parallelism: int = 8,
         timeout_per_step: int | None = None,
+        claim: Claim | None = None,
     ) -> SectionOutcome:
         """Go on with an ``apply``, ``destroy`` or ``verify`` job where it stopped, and return how it went.
 
@@ -260,8 +276,10 @@ class Jobs:
             rerun: ids of interrupted steps that are to run again.
             variables: the sensitive values the job was started with, name and text; its log does not hold them.
             printer_for: gets the section and the job's events so far, and returns what is told the new ones.
+            claim: what to do when somebody runs it; nothing by default.
 
         Raises:
+            LeaseConflictError: somebody runs it.
             InvalidInputError: a sensitive value is missing, or a name in *variables* is none of them.
             ApprovalRequiredError: nobody has decided yet. ApprovalDeniedError: it was refused.
             StepInterruptedError: a step was cut off and may not be repeated unasked.
@@ -278,7 +296,7 @@ class Jobs:
                 f"job {job_id} is the run of a notebook", hint=f"In a terminal: clockwork job resume {job_id}"
             )
         _check_given(state, dict(variables))
-        run = JobRun.take(self.store, job_id)
+        run = JobRun.take(self.store, job_id, claim=claim)
         try:
             section = self._section(run, rerun, dict(variables))
         except BaseException as error:
@@ -369,3 +387,45 @@ def _planned_steps(blobs: BlobStore, plan: str) -> int:
         return len(parse_json(blobs.get(plan), what="the recorded plan")["actions"]["steps"])
     except (OSError, ClockworkError):
         return 0  # job status tells what the log knows; a damaged blob is told by whoever needs it
+
+
+def _planned_cells(blobs: BlobStore, state: JobState) -> int:
+    """Return how many cells of the job's notebook are run; 0 when there is none, or it is too large to read in passing."""
+    blob = state.published.get(_INPUT, "") if state.adapter == "notebook" else ""
+    try:
+        if not blob or blobs.path(blob).stat().st_size > _PLAN_READ_IN_PASSING:
+            return 0
+        cells = parse_json(blobs.get(blob), what="the recorded notebook")["cells"]
+        return sum(1 for c in cells if c["cell_type"] == "code" and "".join(c["source"]).strip())
+    except (OSError, ClockworkError, KeyError, TypeError):
+        return 0  # as for a plan
+
+
+def _spec_steps(state: JobState) -> int:
+    """Return how many steps the job's spec has; 0 when it has none, or when it is kept as a blob."""
+    if state.adapter not in SPEC_ADAPTERS or not state.spec:
+        return 0
+    return len(parse_json(state.spec, what="the job's spec").get("jobspec", {}).get("inputs", {}).get("steps", ()))
+
+
+def find_job(text: str, settings: Settings | None = None) -> str:
+    """Return the id of the job that *text* names: the whole id, its first or last 4 characters or more, or ``last``.
+
+    What names no job is returned as it is: whoever looks it up says what there is.
+
+    Raises:
+        InvalidInputError: several jobs fit.
+    """
+    store = open_store(settings or load_settings())
+    if store.exists(text):
+        return text
+    ids = store.ids()
+    if text == "last" and ids:
+        return max(ids, key=lambda job: store.summary(job).created_at)
+    found = [job for job in ids if len(text) >= _SHORT and (job.startswith(text) or job.endswith(text))]
+    if len(found) > 1:
+        raise InvalidInputError(
+            f"{len(found)} jobs fit {text[:80]!r}",
+            hint=f"Among them: {', '.join(found[-3:])}. Their last characters differ.",
+        )
+    return found[0] if found else text

@@ -3,25 +3,37 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from clockwork_nb import __version__
-from clockwork_nb.canonical import digest
-from clockwork_nb.errors import ClockworkError, InterruptedByUserError, InvalidInputError, InvalidTransitionError
+from clockwork_nb.canonical import digest, parse_json
+from clockwork_nb.errors import (
+    ClockworkError,
+    EnvironmentMismatchError,
+    InterruptedByUserError,
+    InvalidInputError,
+    InvalidTransitionError,
+)
 from clockwork_nb.ports import Draft
+from clockwork_nb.session.environment import Override, collect, installed_packages, package_changes, place_of
 
 if TYPE_CHECKING:
     from clockwork_nb.jobs.state import JobState
     from clockwork_nb.ports import JobWriter
     from clockwork_nb.settings import Settings
-    from clockwork_nb.store.files import JobStore
+    from clockwork_nb.store.files import JobStore, TakeOver, Waiting
     from clockwork_nb.store.handle import JobHandle
 
-__all__ = ["TOOL_VERSION", "JobRun", "environment_rules", "open_store"]
+__all__ = ["TOOL_VERSION", "Claim", "JobRun", "open_store"]
 
 TOOL_VERSION = f"clockwork_nb {__version__}"
+
+_LOCAL_HOMES = Path("/var/tmp")  # noqa: S108 - the folder made there is private, and checked to be
+_LETTING_GO_S = 10.0
+_told: set[Path] = set()
 
 
 def open_store(settings: Settings) -> JobStore:
@@ -30,28 +42,46 @@ def open_store(settings: Settings) -> JobStore:
     Raises:
         InvalidInputError: there is something else in its place.
     """
-    from clockwork_nb.fs import is_network_fs
     from clockwork_nb.store.files import JobStore
 
     home = settings.home
     if home.exists() and not home.is_dir():
         raise InvalidInputError(f"the job store {home} is not a folder", hint="Set CLOCKWORK_HOME to a folder.")
-    if not settings.home_chosen and is_network_fs(home if home.exists() else home.parent):
+    if not settings.home_chosen and not settings.single_host:
+        home = _local_home(home)
+    return JobStore(home, tool_version=__version__, single_host=settings.single_host)
+
+
+def _local_home(home: Path) -> Path:
+    """Return *home*, or a folder on this machine's disk when *home* is on a file system that others may use too."""
+    from clockwork_nb.mounts import mount_of, private_folder, remembered
+
+    mount = remembered(home) or mount_of(home)
+    if not mount.shared:
+        return home
+    import os
+
+    local = private_folder(_LOCAL_HOMES / f"clockwork-{os.geteuid()}")
+    if home not in _told:
         import logging
-        import os
 
-        home = Path(f"/var/tmp/clockwork-{os.getuid()}")  # noqa: S108 - 0700 and checked by the store
-        logging.getLogger(__name__).warning("%s is on a network file system; the job store is %s", settings.home, home)
-    return JobStore(home, tool_version=__version__)
+        _told.add(home)
+        logging.getLogger(__name__).warning("%s is on %s; the job store is %s", home, mount.kind, local)
+    return local
 
 
-def environment_rules() -> tuple[list[dict[str, str]], str]:
-    """Return the environment's fingerprint: rules with values, and their digest."""
-    from clockwork_nb.jobs.fingerprint import fingerprint_hash
-    from clockwork_nb.session.environment import collect
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """What a process does to get a job that somebody may be running: nothing, wait for it, or replace its owner.
 
-    rules = collect()
-    return rules, fingerprint_hash(rules)
+    See `clockwork_nb.store.files.JobStore.open` for the three. With ``override`` another environment than the recorded
+    one will do this time.
+    """
+
+    take_over: TakeOver | None = None
+    wait_s: float = 0.0
+    on_wait: Callable[[Waiting], None] | None = None
+    override: Override | None = None
 
 
 class JobRun:
@@ -105,10 +135,14 @@ class JobRun:
         """End the job with *status* (``completed`` or ``canceled``) and give the lease back."""
         if not self.own:
             return
+        drafts = []
         if status == "completed":
-            self.writer.append([Draft("checkpoint", {"kind": "completed", "summary": summary, "reason_codes": []})])
-        self.status(status)
-        self.writer.append([Draft("job.finished", {"status": status, "reason_codes": []})])
+            drafts.append(Draft("checkpoint", {"kind": "completed", "summary": summary, "reason_codes": []}))
+        before = self.state().status
+        if before != status:
+            drafts.append(Draft("job.status", {"from": before, "to": status}))
+        # One append: a crash must not leave a job that is at its end, so cannot be resumed, and never finished.
+        self.writer.append([*drafts, Draft("job.finished", {"status": status, "reason_codes": []})])
         self.close(status)
 
     def close(self, outcome: str) -> None:
@@ -144,44 +178,87 @@ class JobRun:
         lineage: str,
         spec: Mapping[str, Any],
         blobs: Sequence[bytes] = (),
+        objective: str = "",
+        job_id: str | None = None,
+        environment: Sequence[str] = (),
+        start: bool = True,
+        drafts: Sequence[Draft] = (),
     ) -> JobRun:
-        """Create a job owned by this process, running, with its environment and *blobs* recorded."""
-        handle = store.create(name=name, adapter=adapter, lineage=lineage, spec=spec)
+        """Create a job owned by this process, with its environment and *blobs* recorded; running, or queued still.
+
+        *environment* are the rules of its fingerprint, by default the usual ones. *blobs* and the events *drafts* are
+        there as soon as the job is, so that no crash leaves a job without what it needs.
+
+        Raises:
+            InvalidInputError: a rule does not exist or cannot be answered here; then there is no job.
+        """
+        from clockwork_nb.jobs.fingerprint import captured_draft
+
+        rules = collect(environment, place_of(spec, lambda: _store_key(store)))
+        handle = store.create(
+            name=name, adapter=adapter, lineage=lineage, spec=spec, objective=objective, job_id=job_id,
+            blobs=[*blobs, *_lists_behind(rules)], drafts=[captured_draft(rules), *drafts],
+        )  # fmt: skip
         run = cls(handle, own=True)
         try:
-            for blob in blobs:
-                handle.put_blob(blob)
-            run._capture_environment()
-            run.status("running")
+            if start:
+                run.status("running")
         except BaseException as error:
             run.break_off(error)
             raise
         return run
 
     @classmethod
-    def take(cls, store: JobStore, job_id: str) -> JobRun:
+    def take(cls, store: JobStore, job_id: str, *, claim: Claim | None = None) -> JobRun:
         """Take over an existing job that nobody runs; its environment must be the recorded one.
+
+        *claim* says what to do when somebody runs it, and may accept another environment, which is recorded. Whoever is
+        replaced gets some seconds to end what it runs.
 
         Raises:
             LeaseConflictError: somebody runs it. InvalidTransitionError: it is at its end.
-            EnvironmentMismatchError: this is not the environment it started in.
+            EnvironmentMismatchError: this is not the environment it started in; the job is left at ``blocked_error``.
         """
-        from clockwork_nb.jobs.fingerprint import check_environment
-
-        run = cls(store.open(job_id), own=True)
+        claim = claim or Claim()
+        handle = store.open(
+            job_id, take_over=claim.take_over, wait_s=claim.wait_s, on_wait=claim.on_wait, unfinished=True
+        )
+        run = cls(handle, own=True)
         try:
-            if run.state().env_hash:
-                check_environment(run.state(), environment_rules()[0])
-            else:
-                run._capture_environment()  # its first process died before it came to that
+            if claim.take_over is not None:
+                handle.await_predecessor(_LETTING_GO_S)
+            run._check_environment(store, claim.override)
+        except EnvironmentMismatchError as error:
+            run.break_off(error)
+            raise
         except BaseException:
             run.close("refused")
             raise
         return run
 
-    def _capture_environment(self) -> None:
-        rules, fingerprint = environment_rules()
-        self.writer.append([Draft("env.captured", {"rules": rules, "hash": fingerprint})])
+    def _check_environment(self, store: JobStore, override: Override | None) -> None:
+        from clockwork_nb.jobs.fingerprint import captured_draft, check_environment, compare, override_draft
+
+        state = self.state()
+        place = place_of(parse_json(state.spec) if state.spec else None, lambda: _store_key(store))
+        current = collect((item["rule"] for item in state.env_rules), place)
+        if not state.env_hash:  # a job of an earlier version, whose first process died before it came to that
+            self.writer.append([captured_draft(current)])
+        elif override is not None and compare(state.env_rules, current):
+            self.writer.append([override_draft(state, current, by=override.by, reason=override.reason)])
+        else:
+            check_environment(state, current, more=self._more_about(state, current))
+
+    def _more_about(self, state: JobState, current: Sequence[Mapping[str, str]]) -> Mapping[str, Sequence[str]]:
+        """Return which packages differ, when the list is still there that the job's digest was made of."""
+        values = {item["rule"]: item["value"] for item in state.env_rules}
+        before = values.get("packages", "")
+        if not before or before in {item["value"] for item in current}:
+            return {}
+        with contextlib.suppress(ClockworkError):
+            text = self.writer.get_blob(before).decode("utf-8", "replace")
+            return {"packages": [f"  {line}" for line in package_changes(text, installed_packages())]}
+        return {}
 
     @classmethod
     def remote(cls, settings: Settings) -> JobRun:
@@ -189,6 +266,18 @@ class JobRun:
         from clockwork_nb.store.remote import RemoteJob
 
         return cls(RemoteJob(Path(settings.job_socket)), own=False)
+
+
+def _lists_behind(rules: Sequence[Mapping[str, str]]) -> list[bytes]:
+    """Return the lists whose digests are values of *rules*, so that a later difference can be told line by line."""
+    return [installed_packages().encode()] if any(item["rule"] == "packages" for item in rules) else []
+
+
+def _store_key(store: JobStore) -> bytes:
+    """Return the key under which the store's jobs record what environment variables hold; made when first needed."""
+    from clockwork_nb.forge.state import secret_key
+
+    return secret_key(store.home)
 
 
 def _reason(error: BaseException) -> tuple[str, str]:

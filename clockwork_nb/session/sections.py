@@ -14,6 +14,7 @@ from clockwork_nb.canonical import canonical_json
 from clockwork_nb.errors import (
     ApprovalDeniedError,
     ApprovalRequiredError,
+    BudgetExceededError,
     ClockworkError,
     InterruptedByUserError,
     InvalidTransitionError,
@@ -58,15 +59,21 @@ class SectionOutcome:
     recorded: bool = False
     unchanged: int = 0
     observed_s: float = 0.0
+    ends_job: bool = True
 
     def text(self, *, color: bool = False) -> str:
         """Return the closing lines for people."""
         from clockwork_nb.render.progress import outcome_text
 
-        return outcome_text(self.to_document(), color=color, next_lines=self._next())
+        text = outcome_text(self.to_document(), color=color, next_lines=self._next())
+        return f"{self.error.message}\n{text}" if isinstance(self.error, BudgetExceededError) else text
 
     def _next(self) -> list[str] | None:
         """Return how to go on with a run that was stopped; None where the usual words do."""
+        if isinstance(self.error, BudgetExceededError):
+            return self.error.hint.splitlines()
+        if self.status == "completed" and not self.ends_job:
+            return []
         if self.status != "canceled" or not self.job_id or self.error is None:
             return None
         if self.error.details.get("stopped") == "cancel":
@@ -173,7 +180,7 @@ class Section:
             "plan": self.plan_digest,
             "bundle": self.bundle_digest,
             "policy": POLICY_DIGEST,
-            "environment": self._state().env_hash if self._run is not None else "",
+            "environment": self._state().environment if self._run is not None else "",
             "lineage": document["lineage"] or "",
             "serial": self.serial,
         }
@@ -220,6 +227,7 @@ class Section:
         """Record ``granted`` or ``denied``. Thread-safe; a decision that is already there wins.
 
         Raises:
+            ApprovalRequiredError: several persons must say yes, and this was one of them, or none; the job waits.
             StoreIOError: it could not be recorded; then nothing may run.
         """
         from clockwork_nb.jobs import approval
@@ -228,6 +236,8 @@ class Section:
         current = self._decision()
         if current is None or current.status != "open":
             return
+        if current.quorum > 1 and decision == "granted" and via in {"auto", "policy"}:
+            self.suspend()  # several persons are asked for, and this is none
         by = by or self._session.settings.user
         now = self._session.clock.now()
         which = current.approval_id
@@ -236,6 +246,8 @@ class Section:
         else:
             draft = approval.deny(self._state(), which, by=by, via=via, reason=reason, now=now)
         self._run.writer.append([draft])
+        if decision == "granted" and self.needs_approval:
+            self.suspend()  # others still have to say yes
 
     def waiting_lines(self) -> tuple[str, str]:
         """Return the sentence that says what waits, and the lines with the commands that go on."""
@@ -248,6 +260,10 @@ class Section:
             place=self._session.place,
         )
         first, _, rest = text.partition("\n")
+        decision = self._decision()
+        if decision is not None and decision.missing:
+            who = f" ({', '.join(grant.by for grant in decision.grants)})" if decision.grants else ""
+            rest = f"  {len(decision.grants)} of {decision.quorum} persons have approved{who}\n{rest}"
         return first, f"{self.notice}\n{rest}" if self.notice else rest
 
     def leave(self) -> None:
@@ -380,10 +396,12 @@ class Section:
             outputs=ran.outputs,
             snapshot=ran.snapshot,
             error=result.error,
+            ends_job=self._session.section_ends_job,
         )
         if result.error is None:
             self._close("completed", ran.state_blob)
-            self._run.finish("completed", f"{self.verb}: {len(result.done)} steps done")
+            if self._session.section_ends_job:
+                self._run.finish("completed", f"{self.verb}: {len(result.done)} steps done")
             return outcome
         self._block(result.error)
         status = "canceled" if isinstance(result.error, InterruptedByUserError) else "failed"
@@ -402,7 +420,10 @@ class Section:
             self._close("canceled")
             self._run.finish("canceled", "canceled")
             return
-        self._run.break_off(error, section=self.number, status="paused" if stop == "pause" else "blocked_error")
+        status = "paused" if stop in {"pause", "drain"} else "blocked_error"
+        if isinstance(error, BudgetExceededError):
+            status = "blocked_budget"
+        self._run.break_off(error, section=self.number, status=status)
 
     def _check_decision(self) -> None:
         from clockwork_nb.jobs.approval import check_granted

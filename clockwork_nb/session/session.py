@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,8 +24,9 @@ from clockwork_nb.workspace import Workspace, folder_workspace, notebook_workspa
 if TYPE_CHECKING:
     from clockwork_nb.assembly.prior import PriorState
     from clockwork_nb.diagnostics import Diagnostic
+    from clockwork_nb.forge.step import OnOutput
     from clockwork_nb.intake.desired import EnvFacts
-    from clockwork_nb.jobs.model import SectionState
+    from clockwork_nb.jobs.model import JobState, SectionState
     from clockwork_nb.ports import Registry
     from clockwork_nb.session.building import Built
 
@@ -41,6 +42,13 @@ class Session:
         clock: default: the machine's.
         types: the resource types; default: the built-in ones and those of installed packages.
     """
+
+    quorum = 1
+    """How many different persons must approve what this session asks about, from 1 to 9."""
+    progress_every_s = 60.0
+    """How often the steps of a section tell how far they are, as a checkpoint of the job; 0 after each."""
+    section_ends_job = True
+    """Whether a job of this process's own is at its end when its section is."""
 
     def __init__(
         self,
@@ -59,10 +67,30 @@ class Session:
         self.sources = ConfigurationSources(workspace, self.types, self.settings.cw_vars)
         self.place = ""
         """Where a waiting text says the run stopped ("cell 9 (%cw_apply)"); set by the notebook side."""
+        self.budgets: Mapping[str, str] = {}
+        """Limits of the jobs this session begins: key of a job spec's ``budgets`` → decimal text."""
+        self.environment_rules: Sequence[str] = ()
+        """What the jobs this session begins depend on; by default the usual rules."""
+        self.job_id: str | None = None
+        """The id of the job this session begins; by default a new one."""
+        self.on_output: OnOutput | None = None
+        """Shown the output of steps as it comes; by default it goes to their logs only."""
         self._remote: JobRun | None = None
         self._calls: dict[tuple[str, str], int] = {}
         self._now = ""
         self._passing_key = b""
+
+    def inherited_environment(self) -> Mapping[str, str]:
+        """Return the variables of steps that inherit their environment: none of a configuration's steps does."""
+        return {}
+
+    def expected_artifacts(self) -> Mapping[str, Sequence[str]]:
+        """Return step id → paths that the step is to leave and that are recorded then."""
+        return {}
+
+    def passed_over(self) -> Mapping[str, str]:
+        """Return step id → why it is not to run, of the steps of the section at hand."""
+        return {}
 
     @classmethod
     def for_folder(cls, root: Path, *, name: str = "", settings: Settings | None = None) -> Session:
@@ -335,6 +363,8 @@ class Session:
         self, run: JobRun, number: int, verb: str, planned: Planned, built: Built, *, cell: str, call: int, inputs: str
     ) -> Section:
         """Write the section's opening, bind it to plan and bundle, and ask for approval when there is a change."""
+        from clockwork_nb.jobs.commands import checkpoint
+
         prior = self.prior()
         state = prior.to_document() if prior.lineage else None
         plan_blob, bundle_blob, state_blob = put_evidence(run, planned, built, state)
@@ -342,7 +372,8 @@ class Session:
             "section.opened", {"section": number, "verb": verb, "cell": cell, "call": call, "inputs": inputs}
         )
         binds = bind_drafts(number, planned, built, plan_blob=plan_blob, bundle_blob=bundle_blob, state_blob=state_blob)
-        run.writer.append([opened, *binds])
+        told = checkpoint("plan", _plan_words(verb, planned), section=number)
+        run.writer.append([opened, *binds, told])
         section = Section(self, verb, planned, built, run, number)
         self.ask(run, section)
         return section
@@ -354,7 +385,6 @@ class Session:
 
         if not section.planned.has_changes:
             return
-        counts = ", ".join(f"{n} to {kind}" for kind, n in sorted(_counts(section.planned.document).items()))
         digest8 = section.plan_digest[:8]
         run.writer.append(
             request_approval(
@@ -362,18 +392,27 @@ class Session:
                 section.number,
                 approval_id=f"ap_{new_ulid()}",
                 binds=section.binds(),
-                summary=f"{section.verb}: plan {digest8}: {counts}",
+                summary=_plan_words(section.verb, section.planned),
                 instructions=f'clockwork approve {run.job_id} --plan {digest8} --reason "…"',
                 reason_codes=[f"risk:{r}" for r in section.planned.risks],
+                quorum=self._quorum_of(run.state(), section.number),
             )
         )
+
+    def _quorum_of(self, state: JobState, number: int) -> int:
+        """Return how many persons must approve the section: once asked for, no less when its plan is another one."""
+        here = state.sections[number]
+        same = {
+            s.number for s in state.sections.values() if (s.verb, s.cell, s.call) == (here.verb, here.cell, here.call)
+        }
+        return max([self.quorum, *(d.quorum for d in state.decisions.values() if d.section in same)])
 
     def _own_run(self, verb: str, options: PlanOptions, planned: Planned) -> JobRun:
         from clockwork_nb.session.runs import open_store
 
         store = open_store(self.settings)
         kept, withheld = self.sources.without_secrets(options)
-        spec = {
+        spec: dict[str, Any] = {
             "verb": verb,
             "workspace": {
                 "root": str(self.workspace.root),
@@ -384,6 +423,8 @@ class Session:
             "options": kept.to_document(),
             "withheld": withheld,
         }
+        if self.budgets:
+            spec["budgets"] = dict(self.budgets)
         texts: list[bytes] = []
         configuration = self.sources.to_document(texts)
         return JobRun.create(
@@ -393,6 +434,8 @@ class Session:
             lineage=planned.document["lineage"] or "",
             spec={**spec, "configuration": configuration},
             blobs=texts,
+            environment=self.environment_rules,
+            job_id=self.job_id,
         )
 
     def _empty(
@@ -449,6 +492,11 @@ class Session:
             recorded=True,
             unchanged=sum(1 for c in document["changes"] if c["kind"] == "noop"),
         )
+
+
+def _plan_words(verb: str, planned: Planned) -> str:
+    counts = ", ".join(f"{n} to {kind}" for kind, n in sorted(_counts(planned.document).items()))
+    return f"{verb}: plan {planned.digest[:8]}: {counts}"
 
 
 def _counts(document: Mapping[str, Any]) -> dict[str, int]:

@@ -15,7 +15,7 @@ TWO = SITE + 'command "bad" {\n  script     = "test -e out/key"\n  depends_on = 
 
 STATUS_KEYS = {
     "id", "name", "adapter", "status", "reason", "created_at", "updated_at", "age", "tainted", "running", "cells",
-    "steps", "waiting", "counters", "limits", "budgets", "lease", "events", "snapshot", "sections", "message", "next",
+    "steps", "waiting", "counters", "limits", "budgets", "lease", "events", "snapshot", "sections", "message", "next", "doing",
 }  # fmt: skip
 
 
@@ -154,3 +154,20 @@ def test_show_says_what_each_resource_is(project: Project) -> None:
     )
     project.run("apply", "--auto-approve")
     assert project.run("show").out.splitlines()[2:] == ["  command.b   out/b", "  file.a      out/a"]
+
+
+def test_a_job_is_named_by_its_last_characters_or_as_the_last_one(project: Project) -> None:
+    project.write({"main.cw": SITE})
+    project.run("apply", "--auto-approve")
+    first = project.jobs()[0]["id"]
+    project.run("destroy", "--auto-approve")
+    second = project.jobs()[0]["id"]
+    assert project.run("job", "status", first[-6:], "--json").json["id"] == first
+    assert project.run("job", "status", "last", "--json").json["id"] == second
+    assert "2 jobs fit 'job_'" in project.run("job", "status", "job_", expect=6).err
+    assert "there is no job 'nonsense'" in project.run("job", "status", "nonsense", expect=6).err
+
+
+def test_a_verb_that_is_planned_says_so_and_what_there_is_instead(project: Project) -> None:
+    assert "drift is not built yet" in project.run("drift", expect=6).err
+    assert "did you mean 'apply'" in project.run("aply", expect=6).err

@@ -209,7 +209,7 @@ class Bench:
         self.workspace.mkdir(exist_ok=True)
         (root / "out").mkdir(exist_ok=True)
         self.home = home
-        self.store = JobStore(home, tool_version="test", heartbeat=False, allow_network_fs=True)
+        self.store = JobStore(home, tool_version="test", heartbeat=False, single_host=True)
         self.job: JobHandle = self.store.create(name="t", adapter="pipeline", lineage="", spec={})
         self.job.append([Draft("job.status", {"from": "queued", "to": "running"})])
         self.launcher = launcher

@@ -69,7 +69,7 @@ def test_a_section_that_works(b: Bench) -> None:
     assert state["resources"][0]["identity"] == {"found": "one", "inode": (b.root / "out/a").stat().st_ino}
     assert state["resources"][1]["dependencies"] == ["thing.a"]
     assert state["last"] == {"job": b.job.job_id, "section": 1, "seq": b.events()[-1].seq}
-    assert [e.seq for e in b.seen] == [e.seq for e in b.events("step.")]
+    assert [e.seq for e in b.seen] == sorted(e.seq for kind in ("step.", "budget.") for e in b.events(kind))
 
 
 def test_the_intent_says_what_will_run(b: Bench) -> None:
@@ -294,7 +294,7 @@ def test_the_environment_is_clean(b: Bench, monkeypatch: pytest.MonkeyPatch) -> 
     b.apply(make_plan(Spec("a", {"make": script})))
     said = b.job.get_blob(b.payloads("step.output")[0]["blob"]).decode().split()
     assert set(said[:-1]) == {
-        "CW_FENCING_TOKEN", "CW_GIVEN", "CW_IDEMPOTENCY_KEY", "HOME", "LANG", "PATH", "PWD", "TMPDIR", "TZ",
+        "CW_FENCING_TOKEN", "CW_GIVEN", "CW_IDEMPOTENCY_KEY", "CW_METER", "HOME", "LANG", "PATH", "PWD", "TMPDIR", "TZ",
     }  # fmt: skip
     assert said[-1] == str(b.root)
 

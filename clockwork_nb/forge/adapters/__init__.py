@@ -1,0 +1,1 @@
+"""What a job can consist of besides a configuration's resources."""
