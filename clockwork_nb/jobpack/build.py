@@ -8,7 +8,15 @@ from typing import Any, Final
 
 from clockwork_nb.canonical import sha256_hex
 from clockwork_nb.errors import EvidenceInconsistentError, PackLimitError
-from clockwork_nb.jobpack.contents import BundleView, environment_document, evidence_entries, read_bundle
+from clockwork_nb.jobpack.contents import (
+    BundleView,
+    LeftOut,
+    environment_document,
+    evidence_entries,
+    left_out_document,
+    may_be_left_out,
+    read_bundle,
+)
 from clockwork_nb.jobpack.crate import build_crate
 from clockwork_nb.jobpack.history import History, read_history
 from clockwork_nb.jobpack.layout import (
@@ -16,7 +24,9 @@ from clockwork_nb.jobpack.layout import (
     ENVIRONMENT,
     GENESIS,
     MANIFEST,
+    MAX_ARTIFACT_BYTES,
     NATIVE_EVENTS,
+    NOT_INCLUDED,
     REPORT,
     SIGNER,
     STATEMENT,
@@ -30,7 +40,7 @@ from clockwork_nb.jobpack.report_html import build_report
 from clockwork_nb.jobpack.statement import build_statement
 from clockwork_nb.jobpack.writer import write_archive
 from clockwork_nb.jobs.events import Event
-from clockwork_nb.signing import MAX_ENVELOPE_BYTES, PublicKey, SigningKey, seal_envelope
+from clockwork_nb.signing import MAX_ENVELOPE_BYTES, PublicKey, Signer, seal_envelope
 
 __all__ = ["SIGNER_COMMENT", "Pack", "assemble_jobpack", "build_jobpack", "signer_line"]
 
@@ -39,7 +49,10 @@ SIGNER_COMMENT: Final = "clockwork"
 
 @dataclass(frozen=True, slots=True)
 class Pack:
-    """A finished pack. ``name`` is its file name; ``final`` is False when the job goes on after it."""
+    """A finished pack. ``name`` is its file name; ``final`` is False when the job goes on after it.
+
+    ``left_out`` are the published artifacts that were too large for it.
+    """
 
     data: bytes
     manifest_sha256: str
@@ -48,6 +61,7 @@ class Pack:
     job_id: str
     count: int
     head: str
+    left_out: tuple[LeftOut, ...] = ()
 
 
 def signer_line(key: PublicKey) -> bytes:
@@ -55,10 +69,19 @@ def signer_line(key: PublicKey) -> bytes:
     return f"{key.line(SIGNER_COMMENT)}\n".encode()
 
 
-def build_jobpack(genesis: bytes, events: bytes, get_blob: Callable[[str], bytes], *, key: SigningKey | None) -> Pack:
+def build_jobpack(
+    genesis: bytes,
+    events: bytes,
+    get_blob: Callable[[str], bytes],
+    *,
+    key: Signer | None,
+    get_size: Callable[[str], int] | None = None,
+    most: int = MAX_ARTIFACT_BYTES,
+) -> Pack:
     """Return the pack of the job whose header is *genesis* (``job.json``) and whose log is *events* (``events.jsonl``).
 
-    *get_blob* returns the content named by a SHA-256. With *key* the pack is signed. A broken log is not exported.
+    *get_blob* returns the content named by a SHA-256, *get_size* its size in bytes. A published artifact of more than
+    *most* bytes is listed by its digest and not included. With *key* the pack is signed. A broken log is not exported.
 
     Raises:
         ChainBrokenError: E_CHAIN_BROKEN: the log is not an unbroken chain.
@@ -67,7 +90,8 @@ def build_jobpack(genesis: bytes, events: bytes, get_blob: Callable[[str], bytes
         PackLimitError: E_PACK_LIMIT: more than a pack may hold.
     """
     header, records = read_log(genesis, events)
-    return assemble_jobpack(header, records, {GENESIS: genesis, NATIVE_EVENTS: events}, get_blob, key=key)
+    native = {GENESIS: genesis, NATIVE_EVENTS: events}
+    return assemble_jobpack(header, records, native, get_blob, key=key, get_size=get_size, most=most)
 
 
 def assemble_jobpack(
@@ -76,7 +100,9 @@ def assemble_jobpack(
     native: Mapping[str, bytes],
     get_blob: Callable[[str], bytes],
     *,
-    key: SigningKey | None,
+    key: Signer | None,
+    get_size: Callable[[str], int] | None = None,
+    most: int = MAX_ARTIFACT_BYTES,
 ) -> Pack:
     """Return the pack of a log that was read and checked already; *native* are its two files by entry name.
 
@@ -85,9 +111,12 @@ def assemble_jobpack(
     """
     history = read_history(header, records)
     files = dict(native)
-    projector, contract = project(header, records)
+    evidence, left_out = _evidence(history, get_blob, get_size or (lambda sha256: len(get_blob(sha256))), most)
+    files |= evidence
+    projector, contract = project(header, records, [item.sha256 for item in left_out])
     files |= contract
-    files |= _evidence(history, get_blob)
+    if left_out:
+        files[NOT_INCLUDED] = left_out_document(most, left_out)
     environment = environment_document(history)
     if environment is not None:
         files[ENVIRONMENT] = environment
@@ -111,10 +140,11 @@ def assemble_jobpack(
         job_id=history.job_id,
         count=history.count,
         head=history.head,
+        left_out=tuple(left_out),
     )
 
 
-def _signed(statement: bytes, key: SigningKey, files: int) -> bytes:
+def _signed(statement: bytes, key: Signer, files: int) -> bytes:
     envelope = seal_envelope(statement, key)
     if len(envelope) > MAX_ENVELOPE_BYTES:
         raise PackLimitError(
@@ -124,7 +154,9 @@ def _signed(statement: bytes, key: SigningKey, files: int) -> bytes:
     return envelope
 
 
-def _evidence(history: History, get_blob: Callable[[str], bytes]) -> dict[str, bytes]:
+def _evidence(
+    history: History, get_blob: Callable[[str], bytes], get_size: Callable[[str], int], most: int
+) -> tuple[dict[str, bytes], list[LeftOut]]:
     contents: dict[str, bytes] = {}
 
     def blob(sha256: str) -> bytes:
@@ -142,4 +174,13 @@ def _evidence(history: History, get_blob: Callable[[str], bytes]) -> dict[str, b
     for section in history.sections.values():
         for sha256 in section.bundles:
             bundles[sha256] = read_bundle(blob(sha256), section_name(section.number, "bundle"))
-    return {name: blob(sha256) for name, sha256 in evidence_entries(history, bundles).items()}
+    optional = may_be_left_out(history, bundles)
+    files: dict[str, bytes] = {}
+    left_out: list[LeftOut] = []
+    for name, sha256 in evidence_entries(history, bundles).items():
+        size = get_size(sha256) if name in optional else 0
+        if size > most:
+            left_out.append(LeftOut(name, sha256, size))
+        else:
+            files[name] = blob(sha256)
+    return files, left_out

@@ -6,16 +6,36 @@ cannot be in a pack, and one that an event names cannot be missing.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from clockwork_nb.canonical import canonical_json, parse_json
 from clockwork_nb.errors import EvidenceInconsistentError, InvalidInputError
 from clockwork_nb.jobpack.history import History
-from clockwork_nb.jobpack.layout import artifact_name, blob_name, is_entry_name, log_name, notebook_name, section_name
+from clockwork_nb.jobpack.layout import (
+    NOT_INCLUDED,
+    artifact_name,
+    blob_name,
+    is_entry_name,
+    log_name,
+    notebook_name,
+    section_name,
+)
 
-__all__ = ["BundleView", "environment_document", "evidence_entries", "read_bundle"]
+__all__ = [
+    "BundleView",
+    "LeftOut",
+    "environment_document",
+    "evidence_entries",
+    "left_out_document",
+    "may_be_left_out",
+    "read_bundle",
+    "read_left_out",
+]
+
+
+_LEFT_OUT: Final = "clockwork.not_included.v1"
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +89,7 @@ def evidence_entries(history: History, bundles: Mapping[str, BundleView]) -> dic
     entry grammar, two paths that differ in case only), is ``clockwork/blobs/<sha256>``.
     """
     named: dict[str, str] = {}
-    wanted = list(history.blobs)
+    wanted = [*history.blobs, *history.published]
     for number in sorted(history.sections):
         section = history.sections[number]
         if section.binding is not None:
@@ -106,6 +126,60 @@ def _artifact_entries(section: int, bundle: BundleView) -> dict[str, str]:
             taken.add(name.lower())
             folders |= above
     return out
+
+
+@dataclass(frozen=True, slots=True)
+class LeftOut:
+    """A published artifact that a pack names and does not hold: the entry it would be, its digest, its size in bytes."""
+
+    name: str
+    sha256: str
+    size: int
+
+
+def may_be_left_out(history: History, bundles: Mapping[str, BundleView]) -> frozenset[str]:
+    """Return the entries a pack may name without holding them: artifacts that are evidence of nothing else."""
+    needed = {*history.blobs, *history.notebooks.values()}
+    for bundle in bundles.values():
+        needed.update(bundle.artifacts.values())
+    return frozenset(blob_name(sha256) for sha256 in history.published if sha256 not in needed)
+
+
+def left_out_document(limit: int, files: Iterable[LeftOut]) -> bytes:
+    """Return ``not_included.json``: which artifacts were larger than *limit* bytes. The sizes are the exporter's word."""
+    listed = [
+        {"path": item.name, "sha256": item.sha256, "size": item.size} for item in sorted(files, key=lambda i: i.name)
+    ]
+    return canonical_json({"schema": _LEFT_OUT, "limit": limit, "files": listed})
+
+
+def read_left_out(data: bytes, entries: Mapping[str, str], allowed: frozenset[str]) -> list[LeftOut]:
+    """Return what the ``not_included.json`` in *data* lists; each must be one of *entries* and be *allowed* to be.
+
+    Raises:
+        EvidenceInconsistentError: E_EVIDENCE_INCONSISTENT: another spelling, no file, or one that has to be there.
+    """
+    wrong = EvidenceInconsistentError(
+        f"{NOT_INCLUDED} does not list published artifacts above its limit", details={"path": NOT_INCLUDED}
+    )
+    try:
+        document = parse_json(data, what=NOT_INCLUDED)
+        limit = document["limit"]
+        found = [LeftOut(item["path"], item["sha256"], item["size"]) for item in document["files"]]
+        spelt = left_out_document(limit, found)
+    except InvalidInputError as error:
+        raise EvidenceInconsistentError(error.message, details={"path": NOT_INCLUDED}) from None
+    except (KeyError, TypeError, IndexError):
+        raise wrong from None
+    numbers = [limit, *(item.size for item in found)]
+    if spelt != data or not found or not all(type(number) is int and number >= 0 for number in numbers):
+        raise wrong
+    for item in found:
+        if item.name not in allowed or entries.get(item.name) != item.sha256 or item.size <= limit:
+            raise wrong
+    if len({item.name for item in found}) != len(found):
+        raise wrong
+    return found
 
 
 def environment_document(history: History) -> bytes | None:

@@ -118,7 +118,7 @@ CONTRACT: Final[Mapping[str, Record]] = {
         status=Choice(*STATUSES),
         budget_state=Record(**dict.fromkeys(_COUNTERS, _NATURAL)),
         artifacts_delta=Record(added=Many(_ANY), changed=Many(_ANY), removed=Many(_ANY)),
-        reason_codes=Many(_ANY),
+        reason_codes=Many(_SOME),
         required_action=Optional(Record(kind=Optional(_ANY), instructions=Optional(_ANY))),
     ),
     "wrkr.approval_record": _contract(
@@ -136,7 +136,7 @@ CONTRACT: Final[Mapping[str, Record]] = {
         checks_run=_NATURAL,
         checks_passed=_NATURAL,
         failures=Many(Record(check=_ANY, message=_ANY, artifact=Optional(_ANY))),
-        reason_codes=Many(_ANY),
+        reason_codes=Many(_SOME),
     ),
 }
 """``schema_id`` → the fields of one record."""

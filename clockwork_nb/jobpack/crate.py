@@ -1,6 +1,9 @@
 """``ro-crate-metadata.json``: the pack described as a Workflow Run RO-Crate. Documentation; never evidence.
 
 The crate's root is the folder ``clockwork/`` of the pack (RO-Crate 1.1, Workflow Run RO-Crate 0.5).
+
+A verifier makes the crate again and compares bytes, so every form that was ever written stays here: form 1, and form 2
+that adds who approved and describes the profiles.
 """
 
 from __future__ import annotations
@@ -13,7 +16,10 @@ from clockwork_nb.jobpack.history import History
 from clockwork_nb.jobpack.layout import CRATE, SIGNER, STATEMENT
 from clockwork_nb.jobpack.plain import plain_json
 
-__all__ = ["build_crate"]
+__all__ = ["CRATE_FORMS", "build_crate"]
+
+CRATE_FORMS: Final = (2, 1)
+"""Every form that was ever written, the current one first."""
 
 _CONTEXT: Final = ["https://w3id.org/ro/crate/1.1/context", "https://w3id.org/ro/terms/workflow-run/context"]
 _PROCESS_RUN: Final = "https://w3id.org/ro/wfrun/process/0.5"
@@ -32,8 +38,8 @@ _WORKFLOW_FILES: Final = ("notebook/input.ipynb", "sections/1/plan.json")
 _DONE: Final = {"completed": "CompletedActionStatus", "canceled": "FailedActionStatus"}
 
 
-def build_crate(history: History, names: Iterable[str]) -> bytes:
-    """Return the canonical crate metadata about the entries *names* below ``clockwork/``."""
+def build_crate(history: History, names: Iterable[str], *, form: int = CRATE_FORMS[0]) -> bytes:
+    """Return the canonical crate metadata about the entries *names* below ``clockwork/``, in one of `CRATE_FORMS`."""
     paths = sorted(n.removeprefix("clockwork/") for n in names if n.startswith("clockwork/") and n not in _OUTSIDE)
     workflow = next((path for path in _WORKFLOW_FILES if path in paths), "")
     profiles = [_PROCESS_RUN, *([_WORKFLOW_RUN, _WORKFLOW] if workflow else [])]
@@ -76,8 +82,31 @@ def build_crate(history: History, names: Iterable[str]) -> bytes:
     if workflow:
         root["mainEntity"] = {"@id": workflow}
         graph.append({"@id": "#language", "@type": "ComputerLanguage", "name": _language(workflow)})
+    if form > 1:
+        persons = _persons(history)
+        if persons:
+            action["agent"] = [{"@id": person["@id"]} for person in persons]
+        graph += persons
+        graph += [_profile(profile) for profile in profiles]
     graph += [_file(path, workflow) for path in paths]
     return plain_json({"@context": _CONTEXT, "@graph": graph})
+
+
+def _persons(history: History) -> list[dict[str, Any]]:
+    """Return the people who approved something, by name: the ones who made the run happen, as far as the log knows."""
+    names = {a.by for a in history.approvals.values() if a.decision == "granted" and a.via not in {"auto", "policy"}}
+    return [{"@id": f"#person-{n}", "@type": "Person", "name": name} for n, name in enumerate(sorted(names), 1)]
+
+
+def _profile(uri: str) -> dict[str, Any]:
+    return {"@id": uri, "@type": "CreativeWork", "name": _PROFILE_NAMES[uri], "version": uri.rpartition("/")[2]}
+
+
+_PROFILE_NAMES: Final = {
+    _PROCESS_RUN: "Process Run Crate",
+    _WORKFLOW_RUN: "Workflow Run Crate",
+    _WORKFLOW: "Workflow RO-Crate",
+}
 
 
 def _language(workflow: str) -> str:

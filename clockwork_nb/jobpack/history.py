@@ -10,11 +10,11 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from clockwork_nb.jobpack.layout import PUBLISHED_BY_US
 from clockwork_nb.jobs.events import Event
+from clockwork_nb.jobs.model import Grant
 
-__all__ = ["NOTEBOOKS", "Approval", "History", "SectionHistory", "StepRun", "read_history", "tool_version"]
-
-NOTEBOOKS: Final = ("notebook/input.ipynb", "notebook/output.ipynb")
+__all__ = ["Approval", "History", "SectionHistory", "StepRun", "read_history", "tool_version"]
 
 
 @dataclass(slots=True)
@@ -54,7 +54,7 @@ class StepRun:
 
 @dataclass(slots=True)
 class Approval:
-    """One decision. ``uses`` are (seq, section, plan binding, bundle) of each ``approval.used``."""
+    """One decision, granted once everybody that it asks for said yes. ``uses`` are (seq, section, plan binding, bundle) of each ``approval.used``."""
 
     approval_id: str
     section: int
@@ -66,6 +66,11 @@ class Approval:
     at: str = ""
     seq: int = 0
     uses: list[tuple[int, int, Mapping[str, Any] | None, str]] = field(default_factory=list)
+    quorum: int = 1
+    granted: list[tuple[Mapping[str, Any], str]] = field(default_factory=list)
+    """The payload and the time of each ``approval.granted``, in log order."""
+    grants: list[Grant] = field(default_factory=list)
+    """Who said yes and counts, when several persons are asked for."""
 
 
 @dataclass(slots=True)
@@ -90,9 +95,11 @@ class History:
     logs: list[tuple[int, int, int, str, str]] = field(default_factory=list)
     """(section, index, attempt, stream, blob) of each ``step.output``."""
     notebooks: dict[str, str] = field(default_factory=dict)
-    """`NOTEBOOKS` path → blob of the last one published."""
+    """Path of `PUBLISHED_BY_US` → blob of the last one published."""
     blobs: list[str] = field(default_factory=list)
     """Digests of all other evidence that an event names, in log order."""
+    published: list[str] = field(default_factory=list)
+    """Digests of the artifacts that the job published, in log order."""
     accepted: Mapping[str, Any] | None = None
     open_runs: dict[tuple[int, str], StepRun] = field(default_factory=dict)
 
@@ -198,14 +205,25 @@ def _bundle_bound(history: History, event: Event) -> None:
 
 def _approval_requested(history: History, event: Event) -> None:
     p = event.payload
-    history.approvals[p["approval_id"]] = Approval(p["approval_id"], p["section"], p["binds"])
+    history.approvals[p["approval_id"]] = Approval(
+        p["approval_id"], p["section"], p["binds"], quorum=p.get("quorum", 1)
+    )
 
 
 def _approval_decided(history: History, event: Event) -> None:
     p = event.payload
     approval = history.approvals.setdefault(p["approval_id"], Approval(p["approval_id"], 0, p.get("binds", {})))
+    if event.type == "approval.granted":
+        approval.granted.append((p, event.created_at))
+        grant = Grant(p["by"], p["via"], p["reason"], event.created_at, p.get("expires_at", ""))
+        approval.grants = (grant.counted_with(approval.grants) or approval.grants) if approval.quorum > 1 else [grant]
+        if len(approval.grants) < approval.quorum:
+            return
     approval.decision = event.type.partition(".")[2]
     approval.by, approval.via, approval.reason = p["by"], p["via"], p["reason"]
+    if approval.quorum > 1 and approval.decision == "granted":
+        approval.by = ", ".join(grant.by for grant in approval.grants)
+        approval.reason = "; ".join(grant.reason for grant in approval.grants)
     approval.at, approval.seq = event.created_at, event.seq
 
 
@@ -250,14 +268,14 @@ def _cell(history: History, event: Event) -> None:
 
 def _published(history: History, event: Event) -> None:
     path, blob = event.payload["path"], event.payload.get("blob", "")
-    if path in NOTEBOOKS:
+    if path in PUBLISHED_BY_US:
         # A notebook is saved after every cell: only the last copy is evidence of the whole run.
         if blob and event.payload["op"] != "removed":
             history.notebooks[path] = blob
         else:
             history.notebooks.pop(path, None)
     elif blob:
-        history.blobs.append(blob)
+        history.published.append(blob)
 
 
 def _accepted(history: History, event: Event) -> None:

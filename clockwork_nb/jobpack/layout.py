@@ -21,6 +21,7 @@ __all__ = [
     "GENESIS",
     "JOB",
     "MANIFEST",
+    "MAX_ARTIFACT_BYTES",
     "MAX_ENTRIES",
     "MAX_EVENT_BYTES",
     "MAX_EVENT_RECORDS",
@@ -29,9 +30,13 @@ __all__ = [
     "MAX_PACK_BYTES",
     "MAX_PART_BYTES",
     "NATIVE_EVENTS",
+    "NOTEBOOKS",
+    "NOT_INCLUDED",
     "PACK_FORMAT",
+    "PUBLISHED_BY_US",
     "REPORT",
     "SIGNER",
+    "SPEC_TEXTS",
     "STATEMENT",
     "artifact_name",
     "blob_name",
@@ -42,6 +47,11 @@ __all__ = [
     "pack_name",
     "section_name",
 ]
+
+NOTEBOOKS: Final = ("notebook/input.ipynb", "notebook/output.ipynb")
+SPEC_TEXTS: Final = ("jobspec.json", "jobspec.yaml")
+PUBLISHED_BY_US: Final = frozenset({*NOTEBOOKS, *SPEC_TEXTS})
+"""Paths under which a job publishes what it was made from; each is an entry of the same name."""
 
 PACK_FORMAT: Final = "clockwork.jobpack.v1"
 
@@ -58,11 +68,14 @@ NATIVE_EVENTS: Final = "clockwork/events.jsonl"
 ENVIRONMENT: Final = "clockwork/environment.json"
 REPORT: Final = "clockwork/report.html"
 CRATE: Final = "clockwork/ro-crate-metadata.json"
+NOT_INCLUDED: Final = "clockwork/not_included.json"
 SIGNER: Final = "clockwork/signer.pub"
 STATEMENT: Final = "clockwork/statement.dsse.json"
 
 MAX_ENTRIES: Final = 50_000
 MAX_PACK_BYTES: Final = 512 * 1024 * 1024
+MAX_ARTIFACT_BYTES: Final = 64 * 1024 * 1024
+"""A published artifact up to this size is in the pack unless the exporter says otherwise; a larger one is only named."""
 MAX_MANIFEST_BYTES: Final = 16 * 1024 * 1024
 MAX_EVENT_BYTES: Final = 64 * 1024 * 1024
 MAX_EVENT_RECORDS: Final = 200_000
@@ -129,7 +142,7 @@ def log_name(section: int, index: int, attempt: int, stream: str) -> str:
 
 
 def notebook_name(path: str) -> str:
-    """Return the entry of the published ``notebook/input.ipynb`` or ``notebook/output.ipynb``."""
+    """Return the entry of one of `PUBLISHED_BY_US`."""
     return f"clockwork/{path}"
 
 

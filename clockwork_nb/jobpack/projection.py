@@ -101,8 +101,12 @@ class Projector:
         )
         return line.encode()
 
-    def small_files(self) -> dict[str, bytes]:
-        """Return every contract file but ``events.jsonl`` and the manifest, by entry name."""
+    def small_files(self, left_out: Iterable[str] = ()) -> dict[str, bytes]:
+        """Return every contract file but ``events.jsonl`` and the manifest, by entry name.
+
+        *left_out* are the digests of published artifacts that the pack does not hold.
+        """
+        captured = all(self._paths.values()) and set(self._paths.values()).isdisjoint(left_out)
         files = {
             CHECKPOINTS: b"".join(self.checkpoints),
             JOB: canonical_json(
@@ -117,7 +121,7 @@ class Projector:
                 {
                     **self._envelope("wrkr.artifacts_manifest"),
                     "artifacts": [{"path": p, "sha256": d} for p, d in sorted(self._paths.items()) if d],
-                    "capture_mode": "raw" if all(self._paths.values()) else "reference-only",
+                    "capture_mode": "raw" if captured else "reference-only",
                 }
             ),
         }
@@ -256,8 +260,13 @@ def _later(stamp: str, milliseconds: int) -> str:
         ) from None
 
 
-def project(genesis: Mapping[str, Any], events: Iterable[Event]) -> tuple[Projector, dict[str, bytes]]:
-    """Return the projector after all *events*, and every contract file but the manifest by entry name."""
+def project(
+    genesis: Mapping[str, Any], events: Iterable[Event], left_out: Iterable[str] = ()
+) -> tuple[Projector, dict[str, bytes]]:
+    """Return the projector after all *events*, and every contract file but the manifest by entry name.
+
+    *left_out* as in `Projector.small_files`.
+    """
     projector = Projector(genesis)
     lines = b"".join([projector.add(event) for event in events])
-    return projector, {EVENTS: lines, **projector.small_files()}
+    return projector, {EVENTS: lines, **projector.small_files(left_out)}

@@ -5,6 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from clockwork_nb.jobpack.contents import LeftOut
+from clockwork_nb.jobpack.relation import Relation
+
 __all__ = [
     "ApprovalSummary",
     "Check",
@@ -15,30 +18,43 @@ __all__ = [
     "VerificationReport",
 ]
 
-Headline = Literal["VERIFIED signed", "INTACT", "UNKNOWN SIGNER intact", "NOT VERIFIED"]
+Headline = Literal["VERIFIED signed", "VERIFIED signed import", "INTACT", "UNKNOWN SIGNER intact", "NOT VERIFIED"]
 Level = Literal["signed", "integrity", "none"]
 
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One step of the verification. ``skipped`` means an earlier one failed, or there is nothing to check."""
+    """One step of the verification. ``not run``: an earlier one failed, or nobody asked for it."""
 
     name: str
-    outcome: Literal["passed", "failed", "skipped"]
+    status: Literal["passed", "failed", "not run"]
     detail: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Signer:
-    """Whose signature it is. ``name`` is empty when the key is not trusted here."""
+    """Whose signature it is. ``name`` is empty when the key is not trusted here; ``standing`` says why it is not.
+
+    ``standing`` is one of ``trusted, unknown, revoked, expired, not yet valid``.
+    """
 
     fingerprint: str
     name: str = ""
+    standing: str = "unknown"
+
+    def to_document(self) -> dict[str, Any]:
+        """Return the JSON form."""
+        return {
+            "name": self.name,
+            "fingerprint": self.fingerprint,
+            "trusted": bool(self.name),
+            "standing": self.standing,
+        }
 
 
 @dataclass(frozen=True, slots=True)
 class ApprovalSummary:
-    """One granted approval that the log holds. ``used`` says whether a section ran under it."""
+    """One granted approval that the log holds. ``used`` says whether a section ran under it, ``signers`` who signed it."""
 
     plan: str
     by: str
@@ -46,17 +62,22 @@ class ApprovalSummary:
     reason: str
     at: str
     used: bool
+    signers: tuple[Signer, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """Why a pack is not verified. ``path`` is the entry, ``expected`` and ``found`` are set where two things differ."""
+    """Why a pack is not verified. ``path`` is the entry, ``expected`` and ``found`` are set where two things differ.
+
+    ``hint`` is what to do next, where there is something.
+    """
 
     code: str
     message: str
     path: str = ""
     expected: str = ""
     found: str = ""
+    hint: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +86,9 @@ class VerificationReport:
 
     Facts about the job are empty until the evidence they come from has passed. ``level`` is what was proven:
     ``signed`` (intact, and signed by a trusted key), ``integrity`` (intact) or ``none``. ``missing`` says what a pack
-    of this kind cannot prove.
+    of this kind cannot prove, ``notes`` what else must be known about it. ``created_at`` is the time of the last event.
+    ``relation`` is how the log stands to what was remembered of this job, ``left_out`` what the pack names and does not
+    hold.
     """
 
     headline: Headline
@@ -83,10 +106,14 @@ class VerificationReport:
     count: int = 0
     head: str = ""
     manifest_sha256: str = ""
+    created_at: str = ""
+    relation: Relation = ""
+    left_out: tuple[LeftOut, ...] = ()
     counts: dict[str, int] = field(default_factory=dict)
     approvals: tuple[ApprovalSummary, ...] = ()
     checks: tuple[Check, ...] = ()
     missing: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
     failure: Failure | None = None
 
     @property
@@ -103,9 +130,7 @@ class VerificationReport:
             "level": self.level,
             "profile": self.profile,
             "file_name": self.file_name,
-            "signer": None
-            if self.signer is None
-            else {"name": self.signer.name, "fingerprint": self.signer.fingerprint, "trusted": bool(self.signer.name)},
+            "signer": None if self.signer is None else self.signer.to_document(),
             "job_id": self.job_id,
             "name": self.name,
             "status": self.status,
@@ -115,13 +140,25 @@ class VerificationReport:
             "count": self.count,
             "head": self.head,
             "manifest_sha256": self.manifest_sha256,
+            "created_at": self.created_at,
+            "relation": self.relation,
+            "not_included": [{"path": f.name, "sha256": f.sha256, "size": f.size} for f in self.left_out],
             "counts": dict(self.counts),
             "approvals": [
-                {"plan": a.plan, "by": a.by, "via": a.via, "reason": a.reason, "at": a.at, "used": a.used}
+                {
+                    "plan": a.plan,
+                    "by": a.by,
+                    "via": a.via,
+                    "reason": a.reason,
+                    "at": a.at,
+                    "used": a.used,
+                    "signers": [signer.to_document() for signer in a.signers],
+                }
                 for a in self.approvals
             ],
-            "checks": [{"name": c.name, "outcome": c.outcome, "detail": c.detail} for c in self.checks],
+            "checks": [{"name": c.name, "status": c.status, "detail": c.detail} for c in self.checks],
             "missing": list(self.missing),
+            "notes": list(self.notes),
             "failure": None
             if self.failure is None
             else {
@@ -130,5 +167,6 @@ class VerificationReport:
                 "path": self.failure.path,
                 "expected": self.failure.expected,
                 "found": self.failure.found,
+                "hint": self.failure.hint,
             },
         }

@@ -2,65 +2,80 @@
 
 The order is fixed. First the archive, then every digest against the manifest, then the signature and that it is about
 exactly these files; only then is evidence parsed. The contract files, the manifest, the statement, the report and the
-crate are recomputed from the native log and compared byte for byte, so no field of a pack is free.
+crate are recomputed from the native log and compared byte for byte, so no field of a pack is free. Last comes what the
+reader asks for: this job, nothing older than what they have seen, a key they trust, a finished job.
 """
 
 from __future__ import annotations
 
-import hashlib
-import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, Final, Literal
 
-from clockwork_nb.canonical import sha256_hex
 from clockwork_nb.errors import (
     ClockworkError,
     EvidenceInconsistentError,
     HashMismatchError,
-    InvalidInputError,
-    ManifestInvalidError,
-    PackMissingError,
-    PackUndeclaredError,
+    PackNotFinalError,
     SignatureInvalidError,
     SignatureRequiredError,
     SignatureUntrustedError,
 )
-from clockwork_nb.ids import JOB_ID
-from clockwork_nb.jobpack.archive import CLOCKWORK, Archive, check_crc, read_archive
-from clockwork_nb.jobpack.build import signer_line
-from clockwork_nb.jobpack.contents import BundleView, environment_document, evidence_entries, read_bundle
-from clockwork_nb.jobpack.crate import build_crate
+from clockwork_nb.jobpack.approvals import check_approval_signatures
+from clockwork_nb.jobpack.archive import CLOCKWORK, Archive, read_archive
+from clockwork_nb.jobpack.checks import (
+    check_contents,
+    check_contract,
+    check_files,
+    check_statement,
+    distrusted,
+    entry_of,
+    manifest_of,
+    moment_of,
+    pack_named,
+    signer_key,
+    subjects_of,
+)
+from clockwork_nb.jobpack.contents import LeftOut
 from clockwork_nb.jobpack.crosscheck import cross_check
 from clockwork_nb.jobpack.history import History, read_history
-from clockwork_nb.jobpack.layout import (
-    CRATE,
-    ENVIRONMENT,
-    EVENTS,
-    GENESIS,
-    MANIFEST,
-    NATIVE_EVENTS,
-    REPORT,
-    SIGNER,
-    STATEMENT,
-    section_name,
-)
+from clockwork_nb.jobpack.layout import GENESIS, MANIFEST, MAX_EVENT_BYTES, NATIVE_EVENTS, SIGNER, STATEMENT
 from clockwork_nb.jobpack.log import read_log
-from clockwork_nb.jobpack.manifest import Manifest, read_manifest
-from clockwork_nb.jobpack.projection import Projector
+from clockwork_nb.jobpack.manifest import Manifest
+from clockwork_nb.jobpack.relation import BAD_RELATIONS, KnownHead, Relation, relation_to_all
 from clockwork_nb.jobpack.report import ApprovalSummary, Check, Failure, Headline, Level, Signer, VerificationReport
-from clockwork_nb.jobpack.report_html import build_report
 from clockwork_nb.jobpack.statement import build_statement, check_subjects
 from clockwork_nb.jobpack.wrkr import verify_wrkr
-from clockwork_nb.jobs.events import Event
-from clockwork_nb.signing import Envelope, PublicKey, Trust, open_envelope, parse_public_key
+from clockwork_nb.jobpack.wrkr_imported import IMPORT_PROFILE, is_import, verify_import
+from clockwork_nb.jobs.events import MAX_LINE, Event
+from clockwork_nb.signing import Envelope, PublicKey, Standing, Trust, open_envelope
 
-__all__ = ["VerificationReport", "signer_of", "verify_jobpack"]
+__all__ = ["Examination", "Require", "VerificationReport", "examine_jobpack", "signer_of", "verify_jobpack"]
 
-Require = Literal["signed", "integrity"]
+Require = Literal["signed", "integrity", "final"]
 
-_CHECKS: Final = ("archive", "files", "signature", "history", "contents", "contract", "agreement", "identity")
-_BATCH: Final = 512
+_CHECKS: Final = (
+    "archive", "manifest", "files", "signature", "history", "contents", "contract", "agreement", "identity", "memory",
+    "trust", "end",
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Examination:
+    """A verification and the very bytes it was about. What was not reached is None or empty.
+
+    Whoever shows or unpacks something takes it from here and never reads the file again. ``error`` is why the pack is
+    not verified.
+    """
+
+    report: VerificationReport
+    archive: Archive | None = None
+    manifest: Manifest | None = None
+    history: History | None = None
+    events: Sequence[Event] = ()
+    error: ClockworkError | None = None
 
 
 def verify_jobpack(
@@ -72,26 +87,53 @@ def verify_jobpack(
     expect_job: str | None = None,
     key: PublicKey | None = None,
     expect_manifest: str | None = None,
+    known: Sequence[KnownHead] = (),
 ) -> VerificationReport:
     """Return what can be said about the pack in *data*. Never raises for what the bytes are.
 
     Args:
         data: the whole file.
         trust: whose signatures count.
-        require: ``signed`` needs the signature of a trusted key; ``integrity`` settles for a pack that is intact.
+        require: ``signed`` needs the signature of a trusted key; ``final`` also a job at its end; ``integrity`` settles
+            for a pack that is intact.
         file_name: what the file is called, without folders; a jobpack's name for another job is refused.
         expect_job: the job it must be.
         key: when given, the only key whose signature counts.
         expect_manifest: the manifest hash it must have (64 hex, as in a footer).
+        known: what is remembered of packs; one of this job that is newer or disagrees refuses the pack.
     """
-    run = _Verification(data, trust, require, file_name or "", expect_job, key, expect_manifest)
+    return examine_jobpack(
+        data,
+        trust=trust,
+        require=require,
+        file_name=file_name,
+        expect_job=expect_job,
+        key=key,
+        expect_manifest=expect_manifest,
+        known=known,
+    ).report
+
+
+def examine_jobpack(
+    data: bytes,
+    *,
+    trust: Trust,
+    require: Require = "signed",
+    file_name: str | None = None,
+    expect_job: str | None = None,
+    key: PublicKey | None = None,
+    expect_manifest: str | None = None,
+    known: Sequence[KnownHead] = (),
+) -> Examination:
+    """Return the verification of *data* (see `verify_jobpack`) together with what was read on the way."""
+    run = _Verification(data, trust, require, file_name or "", expect_job, key, expect_manifest, known)
     try:
         run.verify()
     except ClockworkError as error:
         run.fail(error)
     except (RecursionError, MemoryError) as error:  # a document nested or sized to break its reader
         run.fail(EvidenceInconsistentError(f"the pack cannot be read: {type(error).__name__}"))
-    return run.report()
+    return Examination(run.report(), run.archive, run.manifest, run.history, run.events, run.failure)
 
 
 def signer_of(data: bytes) -> PublicKey | None:
@@ -105,7 +147,7 @@ def signer_of(data: bytes) -> PublicKey | None:
     archive = read_archive(data)
     if STATEMENT not in archive.entries:
         return None
-    public = _signer_key(archive)
+    public = signer_key(archive)
     if not open_envelope(archive.read(STATEMENT)).signed_by(public):
         raise SignatureInvalidError(f"the signature does not fit the key {public.fingerprint}")
     return public
@@ -123,29 +165,39 @@ class _Verification:
         expect_job: str | None,
         key: PublicKey | None,
         expect_manifest: str | None,
+        known: Sequence[KnownHead],
     ) -> None:
         self.data, self.trust, self.require, self.file_name = data, trust, require, file_name
-        self.expect_job, self.key, self.expect_manifest = expect_job, key, expect_manifest
+        self.expect_job, self.key, self.expect_manifest, self.known = expect_job, key, expect_manifest, known
         self.checks: list[Check] = []
-        self.profile = CLOCKWORK.name
+        self.profile: str = CLOCKWORK.name
         self.signer: Signer | None = None
+        self.standing = Standing("unknown")
         self.intact = False
+        self.archive: Archive | None = None
         self.manifest: Manifest | None = None
         self.history: History | None = None
+        self.events: Sequence[Event] = ()
+        self.relation: Relation = ""
+        self.approvers: Mapping[str, tuple[Signer, ...]] = {}
+        self.left_out: tuple[LeftOut, ...] = ()
         self.failure: ClockworkError | None = None
         self.facts: dict[str, Any] = {}
         self.missing: tuple[str, ...] = ()
+        self.notes: tuple[str, ...] = ()
 
     # --- the order ---------------------------------------------------------------------------------------------
 
     def verify(self) -> None:
         with self._check("archive") as said:
-            archive = read_archive(self.data)
+            self.archive = archive = read_archive(self.data)
             self.profile = archive.profile.name
-            said.append(f"{len(archive.entries)} entries")
+            said.append(f"{len(archive.entries)} entries, every byte accounted for")
+        with self._check("manifest") as said:
+            self.manifest = manifest = manifest_of(archive)
+            said.append(f"lists {len(manifest.files)} files")
         with self._check("files") as said:
-            self.manifest = manifest = _read_manifest(archive)
-            digests = _check_files(archive, manifest)
+            digests = check_files(archive, manifest)
             said.append(f"{len(archive.entries)} files have the content that was declared")
         if archive.profile is not CLOCKWORK:
             self._verify_wrkr(archive, manifest)
@@ -153,51 +205,90 @@ class _Verification:
         with self._check("signature") as said:
             envelope, public = self._check_signature(archive, digests)
             said.append(self._signature_detail())
+        if is_import(archive):
+            self._verify_import(archive, manifest, digests, envelope, public)
+            return
         with self._check("history") as said:
-            genesis, native = (_entry(archive, name) for name in (GENESIS, NATIVE_EVENTS))
-            header, events = read_log(genesis, native)
+            genesis = entry_of(archive, GENESIS, MAX_LINE)
+            header, events = read_log(genesis, entry_of(archive, NATIVE_EVENTS, MAX_EVENT_BYTES))
             history = read_history(header, events)
             said.append(f"{history.count} events chained")
         with self._check("contents") as said:
-            bundles = _check_contents(archive, history, digests, signed=envelope is not None)
+            contents = check_contents(archive, history, digests, signed=envelope is not None)
             said.append("every file is named by an event")
         with self._check("contract") as said:
-            _check_contract(header, events, manifest, digests)
+            check_contract(header, events, manifest, digests, contents.left_out)
             if envelope is not None and public is not None:
-                _check_statement(envelope, build_statement(history, _subjects(digests), public.keyid))
+                check_statement(envelope, build_statement(history, subjects_of(digests), public.keyid))
             said.append("recomputed from the events, byte for byte")
         with self._check("agreement") as said:
             by_digest = {sha256: name for name, sha256 in digests.items() if name.startswith("clockwork/")}
-            cross_check(history, bundles, lambda sha256: archive.read(by_digest[sha256]))
+            cross_check(history, contents.bundles, lambda sha256: archive.read(by_digest[sha256]))
+            self.approvers = check_approval_signatures(history, self.trust.standing_of)
             said.append("steps ⇔ plan ⇔ bundle ⇔ artifacts, approvals ⇔ digests used")
-        self.history = history
+        self.history, self.events, self.left_out = history, events, contents.left_out
         with self._check("identity") as said:
             self._check_identity(history.job_id, history.count, manifest.sha256)
             said.append(history.job_id)
         self.intact = True
-        self._judge(signed=envelope is not None)
+        if self.known:
+            with self._check("memory") as said:
+                self._check_memory(history, events)
+                said.append(self.relation or "nothing is remembered of this job")
+        self._judge(signed=envelope is not None, final=history.finished)
 
     def _verify_wrkr(self, archive: Archive, manifest: Manifest) -> None:
         with self._check("contract") as said:
             facts = verify_wrkr(archive, manifest)
             said.append("records have the contract's fields and fit together")
-        self.facts = facts.to_facts()
-        self.missing = facts.missing
+        self.facts, self.missing = facts.to_facts(), facts.missing
         with self._check("identity") as said:
             self._check_identity(manifest.job_id, None, manifest.sha256)
             said.append(manifest.job_id)
         self.intact = True
-        self._judge(signed=False)
+        self._judge(signed=False, final=bool(self.facts["final"]))
 
-    def _judge(self, *, signed: bool) -> None:
+    def _verify_import(
+        self,
+        archive: Archive,
+        manifest: Manifest,
+        digests: Mapping[str, str],
+        envelope: Envelope | None,
+        public: PublicKey | None,
+    ) -> None:
+        self.profile = IMPORT_PROFILE
+        with self._check("contract") as said:
+            who = self.signer.name or self.signer.fingerprint if self.signer else ""
+            facts = verify_import(archive, manifest, digests, who)
+            if envelope is not None and public is not None:
+                check_statement(envelope, facts.statement(subjects_of(digests), public.keyid))
+            said.append("recomputed from the imported files, byte for byte")
+        self.facts, self.missing, self.notes = facts.to_facts(), facts.missing, facts.notes
+        with self._check("identity") as said:
+            self._check_identity(manifest.job_id, facts.events, manifest.sha256)
+            said.append(manifest.job_id)
+        self.intact = True
+        self._judge(signed=envelope is not None, final=bool(self.facts["final"]))
+
+    def _judge(self, *, signed: bool, final: bool) -> None:
+        """Decide whether what was proven is what was asked for."""
         if self.require == "integrity":
             return
-        if not signed:
-            raise SignatureRequiredError(
-                "the pack is not signed", hint="It is intact; --require integrity settles for that."
-            )
-        if self.signer is not None and not self.signer.name:
-            raise SignatureUntrustedError(f"signed by {self.signer.fingerprint}, a key that is not trusted here")
+        with self._check("trust") as said:
+            if not signed:
+                raise _unsigned("It is intact; --require integrity settles for that.")
+            assert self.signer is not None
+            if not self.signer.name:
+                raise distrusted(self.signer.fingerprint, self.standing)
+            said.append(f"{self.signer.name}, {self.signer.fingerprint}")
+        if self.require != "final":
+            return
+        with self._check("end") as said:
+            if not final:
+                raise PackNotFinalError(
+                    "the job had not finished when this was exported", hint="Ask for the pack of the finished job."
+                )
+            said.append("the job is at its end")
 
     # --- single checks -----------------------------------------------------------------------------------------
 
@@ -218,31 +309,55 @@ class _Verification:
         self, archive: Archive, digests: Mapping[str, str]
     ) -> tuple[Envelope | None, PublicKey | None]:
         if STATEMENT not in archive.entries:
-            if self.require == "signed":
-                raise SignatureRequiredError(
-                    "the pack is not signed", hint="--require integrity checks what can be checked without a signature."
-                )
+            if self.require != "integrity":
+                raise _unsigned("To check only that it is whole: add --require integrity")
             if SIGNER in archive.entries:
                 raise SignatureInvalidError("the pack names a signer and has no signature", details={"path": SIGNER})
             return None, None
         envelope = open_envelope(archive.read(STATEMENT))
-        public = _signer_key(archive)
+        public = signer_key(archive)
         if not envelope.signed_by(public):
             raise SignatureInvalidError(
                 f"the signature does not fit the key {public.fingerprint}", details={"path": STATEMENT}
             )
-        check_subjects(envelope.payload, _subjects(digests))
-        trusted = self.trust.name_of(public)
-        if self.key is not None:
-            trusted = (trusted or "the given key") if public == self.key else None
-        self.signer = Signer(public.fingerprint, trusted or "")
+        check_subjects(envelope.payload, subjects_of(digests))
+        assert self.manifest is not None
+        self.standing = self._standing(public, moment_of(self.manifest))
+        trusted = self.standing.status == "trusted"
+        self.signer = Signer(public.fingerprint, self.standing.name if trusted else "", self.standing.status)
         return envelope, public
+
+    def _standing(self, public: PublicKey, at: datetime) -> Standing:
+        standing = self.trust.standing_of(public, at)
+        if self.key is None or standing.status == "revoked":
+            return standing
+        return Standing("trusted", standing.name or "the given key") if public == self.key else Standing("unknown")
 
     def _signature_detail(self) -> str:
         if self.signer is None:
             return "not signed"
-        who = self.signer.name or "a key that is not trusted here"
+        who = self.signer.name or f"a key that does not count here ({self.signer.standing})"
         return f"valid, by {who} ({self.signer.fingerprint})"
+
+    def _check_memory(self, history: History, events: Sequence[Event]) -> None:
+        self.relation, head = relation_to_all(history, lambda seq: events[seq - 1].hash, self.known)
+        if self.relation not in BAD_RELATIONS:
+            return
+        assert head is not None
+        message = (
+            f"a newer pack of this job, with {head.count} events, was seen before"
+            if self.relation == "older"
+            else f"another history of this job was seen before, with {head.count} events"
+        )
+        raise EvidenceInconsistentError(
+            message,
+            hint="Ask the sender for the latest pack." if self.relation == "older" else "One of the two was rewritten.",
+            details={
+                "relation": self.relation,
+                "expected": f"{head.count} events, head {head.head[:16]}",
+                "found": f"{history.count} events, head {history.head[:16]}",
+            },
+        )
 
     def _check_identity(self, job_id: str, count: int | None, manifest_sha256: str) -> None:
         if self.expect_job is not None and self.expect_job != job_id:
@@ -254,7 +369,7 @@ class _Verification:
                 "this is another pack than the one that was named",
                 details={"path": MANIFEST, "expected": self.expect_manifest, "found": manifest_sha256},
             )
-        if named := _job_of_name(self.file_name, job_id, count):
+        if named := pack_named(self.file_name, job_id, count):
             raise EvidenceInconsistentError(
                 "the file has the name of another pack", details={"expected": named, "found": job_id}
             )
@@ -266,34 +381,30 @@ class _Verification:
 
     def report(self) -> VerificationReport:
         headline, level = self._headline()
-        failure = None
-        if self.failure is not None:
-            details = self.failure.details
-            failure = Failure(
-                self.failure.code,
-                self.failure.message,
-                *(str(details.get(name, "")) for name in ("path", "expected", "found")),
-            )
         done = {check.name for check in self.checks}
-        checks = [*self.checks, *(Check(name, "skipped") for name in _CHECKS if name not in done)]
+        checks = [*self.checks, *(Check(name, "not run") for name in _CHECKS if name not in done)]
         return VerificationReport(
             headline=headline,
-            exit_code=0 if failure is None else 2,
+            exit_code=0 if self.failure is None else 2,
             level=level,
             profile=self.profile,
             file_name=self.file_name,
             signer=self.signer,
             manifest_sha256=self.manifest.sha256 if self.manifest is not None and self.intact else "",
             checks=tuple(checks),
+            relation=self.relation,
             missing=self.missing,
-            failure=failure,
+            notes=self.notes,
+            failure=None if self.failure is None else _failure(self.failure),
             **(self._job_facts() if self.intact else {}),
         )
 
     def _headline(self) -> tuple[Headline, Level]:
         if self.failure is None:
             if self.signer is not None and self.signer.name:
-                return ("VERIFIED signed", "signed") if self.require == "signed" else ("INTACT", "signed")
+                if self.require == "integrity":
+                    return "INTACT", "signed"
+                return ("VERIFIED signed import" if self.profile == IMPORT_PROFILE else "VERIFIED signed"), "signed"
             return "INTACT", "integrity"
         if self.intact and isinstance(self.failure, SignatureUntrustedError):
             return "UNKNOWN SIGNER intact", "integrity"
@@ -313,144 +424,29 @@ class _Verification:
             "taint_reason": history.tainted,
             "count": history.count,
             "head": history.head,
+            "created_at": history.last_at,
+            "left_out": self.left_out,
             "counts": {"files": len(self.manifest.files) + 1, **history.counts()},
             "approvals": tuple(
-                ApprovalSummary(str(a.binds.get("plan", "")), a.by, a.via, a.reason, a.at, bool(a.uses))
+                ApprovalSummary(
+                    str(a.binds.get("plan", "")),
+                    a.by,
+                    a.via,
+                    a.reason,
+                    a.at,
+                    bool(a.uses),
+                    self.approvers.get(a.approval_id, ()),
+                )
                 for a in history.approvals.values()
                 if a.decision == "granted"
             ),
         }
 
 
-def _read_manifest(archive: Archive) -> Manifest:
-    if MANIFEST not in archive.entries:
-        raise ManifestInvalidError(f"there is no {MANIFEST}", details={"path": MANIFEST})
-    return read_manifest(archive.read(MANIFEST))
+def _failure(error: ClockworkError) -> Failure:
+    path, expected, found = (str(error.details.get(name, "")) for name in ("path", "expected", "found"))
+    return Failure(error.code, error.message, path, expected, found, error.hint)
 
 
-def _entry(archive: Archive, name: str) -> bytes:
-    if name not in archive.entries:
-        raise PackMissingError(f"{name} is missing", details={"path": name})
-    return archive.read(name)
-
-
-def _check_files(archive: Archive, manifest: Manifest) -> dict[str, str]:
-    """Return entry → SHA-256 after comparing them with the manifest's list and with their CRC."""
-    present, listed = set(archive.entries) - {MANIFEST}, manifest.files.keys()
-    if undeclared := sorted(present - listed):
-        raise PackUndeclaredError(f"{undeclared[0]} is not in the manifest", details={"path": undeclared[0]})
-    if missing := sorted(listed - present):
-        raise PackMissingError(f"{missing[0]} is in the manifest and not in the pack", details={"path": missing[0]})
-    digests = {name: hashlib.sha256(archive.view(name)).hexdigest() for name in archive.entries}
-    for name, expected in manifest.files.items():
-        _same_digest(name, expected, digests[name])
-    check_crc(archive)
-    return digests
-
-
-def _subjects(digests: Mapping[str, str]) -> dict[str, str]:
-    return {name: sha256 for name, sha256 in digests.items() if name not in {MANIFEST, STATEMENT}}
-
-
-def _same_digest(name: str, expected: str, found: str) -> None:
-    if expected != found:
-        raise HashMismatchError(
-            f"{name} does not have the content that was declared",
-            details={"path": name, "expected": expected, "found": found},
-        )
-
-
-def _signer_key(archive: Archive) -> PublicKey:
-    if SIGNER not in archive.entries:
-        raise SignatureInvalidError(f"{SIGNER} is missing, so nobody can tell whose signature it is")
-    data = archive.read(SIGNER)
-    try:
-        key = parse_public_key(data.decode("ascii"))
-    except UnicodeDecodeError:
-        raise SignatureInvalidError(f"{SIGNER} is not a public key", details={"path": SIGNER}) from None
-    except InvalidInputError as error:
-        raise SignatureInvalidError(f"{SIGNER}: {error.message}", details={"path": SIGNER}) from None
-    if signer_line(key) != data:
-        raise SignatureInvalidError(f"{SIGNER} is not in its canonical form", details={"path": SIGNER})
-    return key
-
-
-def _check_contents(
-    archive: Archive, history: History, digests: Mapping[str, str], *, signed: bool
-) -> dict[str, BundleView]:
-    """Compare what is below ``clockwork/`` with what the log names and makes; return the bundles by digest."""
-    by_digest = {sha256: name for name, sha256 in digests.items() if name.startswith("clockwork/")}
-    bundles: dict[str, BundleView] = {}
-    for section in history.sections.values():
-        for sha256 in section.bundles:
-            where = section_name(section.number, "bundle")
-            if sha256 not in by_digest:
-                raise PackMissingError(f"{where} ({sha256[:8]}) is missing", details={"path": where})
-            bundles[sha256] = read_bundle(archive.read(by_digest[sha256]), where)
-    expected = evidence_entries(history, bundles)
-    expected |= {name: digests[name] for name in (GENESIS, NATIVE_EVENTS)}
-    expected[REPORT] = sha256_hex(build_report(history))
-    environment = environment_document(history)
-    if environment is not None:
-        expected[ENVIRONMENT] = sha256_hex(environment)
-    expected[CRATE] = sha256_hex(build_crate(history, expected))
-    if signed:
-        expected |= {name: digests[name] for name in (SIGNER, STATEMENT)}
-    _same_files(expected, {name: sha256 for name, sha256 in digests.items() if name.startswith("clockwork/")})
-    return bundles
-
-
-def _same_files(expected: Mapping[str, str], present: Mapping[str, str]) -> None:
-    if undeclared := sorted(present.keys() - expected.keys()):
-        raise PackUndeclaredError(f"the log knows nothing of {undeclared[0]}", details={"path": undeclared[0]})
-    if missing := sorted(expected.keys() - present.keys()):
-        raise PackMissingError(f"{missing[0]} is missing; the log says it is there", details={"path": missing[0]})
-    for name in sorted(expected):
-        if present[name] != expected[name]:
-            raise EvidenceInconsistentError(
-                f"{name} is not what the log says",
-                details={"path": name, "expected": expected[name], "found": present[name]},
-            )
-
-
-def _check_contract(
-    header: Mapping[str, Any], events: list[Event], manifest: Manifest, digests: Mapping[str, str]
-) -> None:
-    """Compare every contract file, the manifest included, with what the events say."""
-    projector = Projector(header)
-    lines = hashlib.sha256()
-    for at in range(0, len(events), _BATCH):  # hashed as it is made: the projected log is never held as a whole
-        lines.update(b"".join([projector.add(event) for event in events[at : at + _BATCH]]))
-    expected = {EVENTS: lines.hexdigest()}
-    expected |= {name: sha256_hex(data) for name, data in projector.small_files().items()}
-    outside = {n: sha256 for n, sha256 in digests.items() if not n.startswith("clockwork/") and n != MANIFEST}
-    _same_files(expected, outside)
-    # The list of files and the hash are checked already, and the form leaves no other freedom than these four fields.
-    stated = (manifest.job_id, manifest.created_at, manifest.producer_version, manifest.schema_version)
-    if stated != (header["job_id"], projector.created_at, projector.producer_version, "v1"):
-        raise ManifestInvalidError(f"{MANIFEST} is not what the events say", details={"path": MANIFEST})
-
-
-def _check_statement(envelope: Envelope, expected: bytes) -> None:
-    if envelope.payload != expected:
-        raise EvidenceInconsistentError(
-            "the signed statement says something else than the log", details={"path": STATEMENT}
-        )
-
-
-_PACK_NAME: Final = re.compile(r"jobpack_(.+)\.zip\Z")
-_VARIANT: Final = re.compile(r"\.(?:at(?P<at>[0-9]+)|[0-9a-f]{12})\Z")
-
-
-def _job_of_name(file_name: str, job_id: str, count: int | None) -> str:
-    """Return the job (or the place in its log) that *file_name* stands for when it is not this pack's, else ``""``."""
-    match = _PACK_NAME.match(file_name)
-    if match is None or not JOB_ID.match(match[1]):
-        return ""  # renamed freely: the name claims nothing
-    named = match[1]
-    if named == job_id:
-        return ""
-    if named.startswith(job_id) and (variant := _VARIANT.fullmatch(named[len(job_id) :])):
-        at = variant["at"]
-        return "" if at is None or count is None or int(at) == count else named
-    return named
+def _unsigned(hint: str) -> SignatureRequiredError:
+    return SignatureRequiredError("the pack is not signed", hint=hint)

@@ -17,6 +17,8 @@ from clockwork_nb.jobpack.archive import Archive
 from clockwork_nb.jobpack.contract import CONTRACT
 from clockwork_nb.jobpack.layout import ACCEPT, APPROVALS, ARTIFACTS, CHECKPOINTS, EVENTS, JOB, MANIFEST
 from clockwork_nb.jobpack.manifest import Manifest
+from clockwork_nb.jobpack.wrkr_values import utc_stamp
+from clockwork_nb.jobpack.wrkr_views import check_views
 from clockwork_nb.jobs.events import STATUSES
 
 __all__ = ["MISSING", "WrkrFacts", "verify_wrkr"]
@@ -86,12 +88,14 @@ def verify_wrkr(archive: Archive, manifest: Manifest) -> WrkrFacts:
     for name in archive.entries:
         if name not in _SCHEMAS and name != MANIFEST:
             raise PackUndeclaredError(f"the contract has no place for {name}", details={"path": name})
+    _date(manifest.created_at, MANIFEST)
     job = _document(archive, JOB, manifest.job_id)
-    for name in (ARTIFACTS, ACCEPT):
-        if name in archive.entries:
-            _document(archive, name, manifest.job_id)
+    artifacts = _document(archive, ARTIFACTS, manifest.job_id)
+    if ACCEPT in archive.entries:
+        _document(archive, ACCEPT, manifest.job_id)
+    events = list(_lines(archive, EVENTS, manifest.job_id))
     status, steps, count, emitted = "", 0, 0, []
-    for count, event in enumerate(_lines(archive, EVENTS, manifest.job_id), 1):
+    for count, event in enumerate(events, 1):
         if _number(event["event_id"]) != count:
             raise _contradiction(EVENTS, f"event {count} is called {event['event_id']}")
         kind, payload = event["type"], event["payload"]
@@ -113,6 +117,7 @@ def verify_wrkr(archive: Archive, manifest: Manifest) -> WrkrFacts:
     for record in approvals:
         if record["checkpoint_id"] not in decisions:
             raise _contradiction(APPROVALS, f"{record['checkpoint_id'][:40]} asks for no decision")
+    check_views(events, checkpoints, approvals, job, artifacts)
     return WrkrFacts(
         job_id=manifest.job_id,
         name=job["name"],
@@ -147,8 +152,18 @@ def _record(data: bytes, name: str, where: str, job_id: str) -> dict[str, Any]:
         raise _contradiction(name, f"{where} is not in canonical form")
     if document["job_id"] != job_id:
         raise _contradiction(name, f"{where} belongs to another job")
+    _date(document["created_at"], where)
     found: dict[str, Any] = document
     return found
+
+
+def _date(text: str, where: str) -> None:
+    try:
+        shortest = utc_stamp(text)
+    except InvalidInputError as error:
+        raise _contradiction(where.partition(" ")[0], f"{where}: {error.message}") from None
+    if text.endswith("Z") and text != shortest:
+        raise _contradiction(where.partition(" ")[0], f"{where}: {text[:40]!r} is not as Go prints it: {shortest}")
 
 
 def _number(name: str) -> int:

@@ -11,15 +11,16 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from clockwork_nb.render.html import Markup, element, fragment
-from clockwork_nb.render.text import Paint, clip, pad, plural, short_digest, visible
+from clockwork_nb.render.text import Paint, clip, pad, plural, short_digest, sized, visible
 from clockwork_nb.render.theme import wrap
 
 __all__ = ["report_html_fragment", "report_text"]
 
 _INDENT: Final = 2
 _LABEL: Final = 14
-_SHOWN_APPROVALS: Final = 5
+_SHOWN_APPROVALS: Final = 3
 _TEXT: Final = 160
+_ROW: Final = 2 * 80 - 16  # a row takes at most two lines of a small terminal, the whole report one screen
 _SHELL_SAFE: Final = re.compile(r"[A-Za-z0-9_@%+=:,./-]+\Z")
 
 Document = Mapping[str, Any]
@@ -34,7 +35,7 @@ def report_text(report_document: Document, *, color: bool = False) -> str:
     elif doc["headline"] == "NOT VERIFIED":
         lines += _failure(doc)
     else:
-        lines += [f"{' ' * _INDENT}{pad(label, _LABEL)}{text}" for label, text in _facts(doc)]
+        lines += [f"{' ' * _INDENT}{pad(label, _LABEL)}{clip(text, _ROW)}" for label, text in _facts(doc)]
     return "\n".join(lines)
 
 
@@ -48,7 +49,8 @@ def _headline(doc: Document, paint: Paint) -> str:
     elif headline == "INTACT":
         return f"{paint.bold('INTACT')}  {_intact_word(doc)}  {name}  ({_identity(doc)})"
     else:
-        return f"{paint.good(paint.bold('VERIFIED'))}  signed   {name}   ({_identity(doc)})"
+        kind = "signed import" if headline == "VERIFIED signed import" else "signed"
+        return f"{paint.good(paint.bold('VERIFIED'))}  {kind}   {name}   ({_identity(doc)})"
     failure = doc["failure"]
     return f"{pad(start, 78)} [{_clean(failure['code'])}]" if failure else start
 
@@ -83,16 +85,36 @@ def _facts(doc: Document) -> list[tuple[str, str]]:
     else:
         checked = [plural(counts["files"], "file"), plural(counts["events"], "event")]
     out.append(("checked", ", ".join(checked)))
+    if relation := _RELATIONS.get(doc["relation"]):
+        out.append(("remembered", relation))
+    if left_out := doc["not_included"]:
+        size = sized(sum(file["size"] for file in left_out))
+        out.append(("not included", f"{plural(len(left_out), 'published file')} of {size}, listed by digest only"))
+    out += [("found", _clean(text)) for text in doc["notes"]]
     out += [("not in it", _clean(text)) for text in doc["missing"]]
     if doc["headline"] == "INTACT" and not (doc["signer"] or {}).get("name"):
         out.append(("", "Anybody can have made this pack: nothing here says who it is from."))
     return out
 
 
+_RELATIONS: Final = {
+    "same": "the same log was seen before",
+    "extends": "the continuation of a log that was seen before",
+}
+
+
 def _signer(signer: Document) -> str:
     if signer["name"]:
         return f"{_clean(signer['name'])} (ed25519 {_clean(signer['fingerprint'])})"
-    return f"{_clean(signer['fingerprint'])}, a key that is not trusted here"
+    return f"{_clean(signer['fingerprint'])}, {_KEYS.get(signer['standing'], _KEYS['unknown'])}"
+
+
+_KEYS: Final = {
+    "unknown": "a key that is not trusted here",
+    "revoked": "a key that was REVOKED here",
+    "expired": "a key that did not count any more at that time",
+    "not yet valid": "a key that did not count yet at that time",
+}
 
 
 def _job(doc: Document) -> str:
@@ -110,15 +132,27 @@ def _approvals(approvals: Sequence[Document]) -> list[str]:
     out = []
     for approval in approvals[:_SHOWN_APPROVALS]:
         at = f"{_clean(approval['at'])[11:16]} UTC"
-        plan, reason = f"plan {short_digest(approval['plan'])}", f'"{_clean(approval["reason"])}"'
+        plan, reason = f"plan {short_digest(approval['plan'])}", f'"{clip(_clean(approval["reason"]), 60)}"'
         if approval["via"] in {"auto", "policy"}:
             text = f"{plan}: no person approved ({approval['via']}) {reason}, {at}"
         else:
-            text = f"{plan} by {_clean(approval['by'])} {reason}, {at}"
+            text = f"{plan} by {_approvers(approval)} {reason}, {at}"
         out.append(f"{text}, {'before its first step' if approval['used'] else 'not used'}")
     if len(approvals) > _SHOWN_APPROVALS:
         out.append(f"and {len(approvals) - _SHOWN_APPROVALS} more (--json shows all)")
     return out
+
+
+def _approvers(approval: Document) -> str:
+    signers = approval.get("signers", ())
+    if not signers:
+        return _clean(approval["by"])
+    keys = [_clean(s["name"]) or f"{s['standing']} key {_clean(s['fingerprint'])[:15]}…" for s in signers]
+    users = ", ".join(dict.fromkeys(_KEY_IN_NAME.sub("", approval["by"]).split(", ")))
+    return f"{_clean(users)} (signed by {', '.join(keys)})"
+
+
+_KEY_IN_NAME: Final = re.compile(r" with SHA256:[A-Za-z0-9+/]+")
 
 
 def _failure(doc: Document) -> list[str]:
@@ -126,10 +160,11 @@ def _failure(doc: Document) -> list[str]:
     out = [f"  {_clean(failure['message'])}"]
     if failure["expected"] or failure["found"]:
         out.append(f"  expected {_shorten(failure['expected'])}  found {_shorten(failure['found'])}")
-    if failure["code"] == "E_SIG_REQUIRED":
-        out.append("  To check only that it is whole: add --require integrity")
-    else:
+    out += [f"  {line}" for line in _clean(failure["hint"]).split("\n") if line]
+    if doc["level"] == "none" and failure["code"] != "E_SIG_REQUIRED":
         out.append("  Nothing in this file should be relied on.")
+    elif doc["level"] != "none":
+        out.append("  The files are intact; what was asked for is not proven.")
     return out
 
 
@@ -157,6 +192,7 @@ def _clean(text: Any) -> str:
 
 _PILL: Final = {
     "VERIFIED signed": ("Verified", "signed", "ok"),
+    "VERIFIED signed import": ("Verified", "signed import", "ok"),
     "INTACT": ("Intact", "not verified", "warn"),
     "UNKNOWN SIGNER intact": ("Unknown signer", "intact", "warn"),
     "NOT VERIFIED": ("Not verified", "", "bad"),

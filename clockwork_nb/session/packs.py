@@ -1,38 +1,49 @@
-"""Export and verify jobpacks: the files around `clockwork_nb.jobpack`, which is bytes in, values out."""
+"""Export, verify and look into jobpacks: the files around `clockwork_nb.jobpack`, which is bytes in, values out."""
 
 from __future__ import annotations
 
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
-from clockwork_nb.canonical import canonical_json, parse_json
-from clockwork_nb.errors import InvalidInputError, StoreCorruptError
+from clockwork_nb.canonical import canonical_json
+from clockwork_nb.errors import PackError
 from clockwork_nb.fs import make_dirs, read_bytes, write_atomic
-from clockwork_nb.ids import JOB_ID, check_job_id
+from clockwork_nb.ids import check_job_id
+from clockwork_nb.session.pack_files import MAX_PACK_BYTES, find_pack, read_pack
+from clockwork_nb.session.pack_memory import latest_exports, remember_export, remembered
+from clockwork_nb.session.pack_memory import remember as keep
 from clockwork_nb.session.runs import open_store
 from clockwork_nb.settings import Settings, load_settings
 from clockwork_nb.workspace import read_input
 
 if TYPE_CHECKING:
+    from clockwork_nb.jobpack.build import Pack
     from clockwork_nb.jobpack.report import VerificationReport
-    from clockwork_nb.jobs.model import JobState
+    from clockwork_nb.jobpack.verify import Examination
+    from clockwork_nb.signing import Signer
 
 __all__ = ["MAX_PACK_BYTES", "ExportedPack", "Packs"]
 
-MAX_PACK_BYTES = 512 * 1024 * 1024
-_MAX_KEY_BYTES = 64 * 1024
+_MAX_KEY_BYTES: Final = 64 * 1024
+_PLAIN_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,199}")
 
 
 @dataclass(frozen=True, slots=True)
 class ExportedPack:
-    """A pack on disk. ``footer`` is the one line that pins it in a ticket; ``final`` says whether the job was at its end."""
+    """A pack on disk. ``footer`` is the one line that pins it in a ticket; ``final`` says whether the job was at its end.
+
+    ``signer`` is the fingerprint of the key, empty when it is not signed; ``left_out`` are digest and size in bytes of
+    the published artifacts that were too large.
+    """
 
     path: Path
     manifest_sha256: str
     final: bool
     footer: str
+    signer: str = ""
+    left_out: tuple[tuple[str, int], ...] = ()
 
     def to_document(self) -> dict[str, Any]:
         """Return the JSON form."""
@@ -41,6 +52,8 @@ class ExportedPack:
             "manifest_sha256": self.manifest_sha256,
             "final": self.final,
             "footer": self.footer,
+            "signer": self.signer,
+            "not_included": [{"sha256": sha256, "size": size} for sha256, size in self.left_out],
         }
 
 
@@ -53,23 +66,54 @@ class Packs:
     """
 
     def __init__(self, settings: Settings | None = None, out: Path | None = None) -> None:
-        self.settings = settings or load_settings()
+        self.settings = settings or load_settings(who=False)
         self.folder = (out or self.settings.out).expanduser().absolute() / "jobpacks"
 
-    def export(self, job_id: str, *, signed: bool = True) -> ExportedPack:
+    def export(
+        self, job_id: str, *, signed: bool = True, signer: Signer | None = None, most: int | None = None
+    ) -> ExportedPack:
         """Write the job's evidence as one zip and return where it is. A differing older pack is renamed, not lost.
+
+        Args:
+            job_id: the job.
+            signed: whether to sign it.
+            signer: with which key; default: see `session.keys.signing_key`.
+            most: bytes of a published artifact that is still included; default 64 MiB. Larger ones are listed.
 
         Raises:
             InvalidInputError: there is no such job. StoreCorruptError: its log is damaged. StoreIOError: disk.
         """
         from clockwork_nb.jobpack.build import build_jobpack
+        from clockwork_nb.jobpack.layout import MAX_ARTIFACT_BYTES
         from clockwork_nb.jobpack.manifest import footer
-        from clockwork_nb.signing import load_or_create_key
+        from clockwork_nb.session.keys import signing_key
 
         store = open_store(self.settings)
         view = store.read(check_job_id(job_id))
-        key = load_or_create_key(self.settings.config) if signed else None
-        pack = build_jobpack(canonical_json(dict(view.genesis)), view.raw, store.blobs(job_id).get, key=key)
+        key = (signer or signing_key(self.settings)) if signed else None
+        blobs = store.blobs(job_id)
+        pack = build_jobpack(
+            canonical_json(dict(view.genesis)),
+            view.raw,
+            blobs.get,
+            key=key,
+            get_size=lambda sha256: _size(blobs.path(sha256)),
+            most=MAX_ARTIFACT_BYTES if most is None else most,
+        )
+        path = self.place(pack)
+        remember_export(self._exports(job_id), view.state, pack.manifest_sha256)
+        line = footer(job_id, pack.manifest_sha256, path.name)
+        left_out = tuple((item.sha256, item.size) for item in pack.left_out)
+        return ExportedPack(
+            path, pack.manifest_sha256, pack.final, line, key.public.fingerprint if key else "", left_out
+        )
+
+    def place(self, pack: Pack) -> Path:
+        """Write *pack* under its name and return where it is. A differing older pack is renamed, not lost.
+
+        Raises:
+            StoreIOError: disk.
+        """
         make_dirs(self.folder)
         path = self.folder / pack.name
         if path.exists():
@@ -77,13 +121,18 @@ class Packs:
             if before != pack.data:
                 self._set_aside(path, before)
         write_atomic(path, pack.data, mode=0o644)
-        _remember(store.folder(job_id) / "exports.jsonl", view.state, pack.manifest_sha256)
-        return ExportedPack(path, pack.manifest_sha256, pack.final, footer(job_id, pack.manifest_sha256, path.name))
+        return path
 
     def _set_aside(self, path: Path, data: bytes) -> None:
         from clockwork_nb.canonical import sha256_hex
+        from clockwork_nb.jobpack.archive import read_archive
+        from clockwork_nb.jobpack.checks import manifest_of
 
-        write_atomic(path.with_name(f"{path.stem}.{sha256_hex(data)[:12]}.zip"), data, mode=0o644)
+        try:
+            identity = manifest_of(read_archive(data)).sha256
+        except PackError:  # it is no pack (any more): keep it all the same
+            identity = sha256_hex(data)
+        write_atomic(path.with_name(f"{path.stem}.{identity[:12]}.zip"), data, mode=0o644)
 
     def write_report(self, job_id: str) -> Path:
         """Write the job's report, one self-contained page, and return where it is."""
@@ -105,90 +154,117 @@ class Packs:
         key: Path | None = None,
         job: str | None = None,
         manifest: str | None = None,
+        footer: str | None = None,
+        remember: bool = False,
     ) -> VerificationReport:
-        """Return the verification of a pack file, or of a job's exported pack. Offline; writes nothing.
+        """Return the verification of a pack file, or of a job's exported pack. Offline.
 
-        A job's pack must also be the one that was exported last, as the store remembers it.
+        A job's pack must also be the one that was exported last, as the store remembers it. Nothing is written unless
+        *remember* asks for it: then a verified pack's head is kept, and an older or another one is refused from now on.
 
         Raises:
-            InvalidInputError: there is no such file, or *key* is no public key. StoreCorruptError: the memory is damaged.
+            InvalidInputError: there is no such file, *key* is no public key, or *footer* no footer.
+            StoreCorruptError: the memory is damaged.
         """
-        from clockwork_nb.jobpack.verify import verify_jobpack
-        from clockwork_nb.signing import TrustStore, parse_public_key
+        examination = self.examine(target, require=require, key=key, job=job, manifest=manifest, footer=footer)
+        if remember:
+            keep(self.settings.config, examination)
+        return examination.report
+
+    def examine(
+        self,
+        target: str,
+        *,
+        require: str = "signed",
+        key: Path | None = None,
+        job: str | None = None,
+        manifest: str | None = None,
+        footer: str | None = None,
+    ) -> Examination:
+        """Return the verification of *target* (see `verify`) with the bytes it was about, read once.
+
+        Raises:
+            InvalidInputError, StoreCorruptError: as `verify`.
+        """
+        from clockwork_nb.jobpack.manifest import parse_footer
+        from clockwork_nb.jobpack.verify import examine_jobpack
+        from clockwork_nb.signing import TrustStore, read_public_key
 
         path = Path(target)
         if not path.is_file():
-            path = self._pack_of(target)
+            path = find_pack(self.folder, target)
             job = job or (None if target == path.name else target)
-        data = read_input(path, most=MAX_PACK_BYTES)
-        public = None
-        if key is not None:
-            public = parse_public_key(read_input(key, most=_MAX_KEY_BYTES).decode("ascii", "replace"))
+        if footer is not None:
+            pinned = parse_footer(footer.strip())
+            job, manifest = job or pinned.job_id, manifest or pinned.manifest_sha256
+        data = read_pack(path)
+        public = None if key is None else read_public_key(read_input(key, most=_MAX_KEY_BYTES))
+        trust, known = TrustStore.load(self.settings.config), remembered(self.settings.config)
 
-        def check(manifest: str | None) -> VerificationReport:
-            return verify_jobpack(
+        def check(manifest: str | None) -> Examination:
+            return examine_jobpack(
                 data,
-                trust=TrustStore.load(self.settings.config),
-                require="integrity" if require == "integrity" else "signed",
+                trust=trust,
+                require="integrity" if require == "integrity" else "final" if require == "final" else "signed",
                 file_name=path.name,
                 expect_job=job,
                 key=public,
                 expect_manifest=manifest,
+                known=known,
             )
 
-        report = check(manifest)
-        known = self._exported(target) if job == target and manifest is None else []
-        if report.ok and known and report.manifest_sha256 not in known:
-            return check(known[-1])  # it is a pack of this job, but not the one that was exported from it last
-        return report
+        found = check(manifest)
+        exports = latest_exports(self._exports(target)) if job == target and manifest is None else []
+        if found.report.ok and exports and found.report.manifest_sha256 not in exports:
+            return check(exports[-1])  # it is a pack of this job, but not the one that was exported from it last
+        return found
 
-    def _pack_of(self, job_id: str) -> Path:
-        """Return the pack of a job: the final one, else the one of the longest log.
+    def relied_on(self, target: str, *, unverified: bool = False, **asked: Any) -> Examination:
+        """Return the examination of a pack that somebody wants to look into, verified unless *unverified* allows less.
 
-        Raises:
-            InvalidInputError: there is none.
-        """
-        named = self.folder / job_id  # as the footer names it
-        if "/" not in job_id and named.is_file():
-            return named
-        if not JOB_ID.match(job_id):
-            raise InvalidInputError(f"{job_id} is not a file and not a job id", hint="See: clockwork job list")
-        final = self.folder / f"jobpack_{job_id}.zip"
-        if final.is_file():
-            return final
-        pattern = re.compile(rf"jobpack_{re.escape(job_id)}\.at(\d{{1,18}})\.zip")
-        found = [(int(m[1]), p) for p in self.folder.glob("jobpack_*.zip") if (m := pattern.fullmatch(p.name))]
-        if found:
-            return max(found)[1]
-        raise InvalidInputError(f"no pack of job {job_id} in {self.folder}", hint=f"clockwork jobpack export {job_id}")
-
-    def _exported(self, job_id: str) -> list[str]:
-        """Return the manifests of the job's latest exports, as remembered beside its log; none when that is not here.
-
-        There is one for each way to export the same log: signed, unsigned.
+        *asked* as for `examine`.
 
         Raises:
-            StoreCorruptError: what is remembered is damaged.
+            PackError: the pack is not verified; the code is the verification's.
+            InvalidInputError, StoreCorruptError: as `verify`.
         """
-        path = open_store(self.settings).folder(job_id) / "exports.jsonl"
-        try:
-            lines = [parse_json(line, what=str(path)) for line in read_bytes(path).splitlines()]
-            latest = max(int(line["count"]) for line in lines)
-            return [str(line["manifest"]) for line in lines if line["count"] == latest]
-        except FileNotFoundError:
-            return []
-        except (InvalidInputError, KeyError, TypeError, ValueError) as error:
-            raise StoreCorruptError(
-                f"{path} is damaged", hint=f"Verify the file itself: clockwork jobpack verify {self.folder.name}/…"
-            ) from error
+        found = self.examine(target, **asked)
+        if found.error is not None and not unverified:
+            raise found.error
+        if found.error is not None and found.archive is None:
+            raise found.error  # nothing of it can be read at all
+        return found
+
+    def unpack(self, target: str, folder: Path, **asked: Any) -> tuple[Examination, Path]:
+        """Write the files of a verified pack into the new or empty *folder*; return its examination and where they are.
+
+        Raises:
+            PackError: the pack is not verified.
+            UnsafeOperationError: something is in *folder* already. StoreIOError: disk.
+            InvalidInputError, StoreCorruptError: as `verify`.
+        """
+        from clockwork_nb.session.unpack import unpack
+
+        found = self.relied_on(target, **asked)
+        assert found.archive is not None
+        return found, unpack(found.archive, folder)
+
+    def receipt(self, examination: Examination) -> str:
+        """Return the footer line that pins the examined pack."""
+        from clockwork_nb.jobpack.layout import pack_name
+        from clockwork_nb.jobpack.manifest import footer
+
+        report = examination.report
+        plain = _PLAIN_NAME.fullmatch(report.file_name) is not None
+        name = report.file_name if plain else pack_name(report.job_id, count=report.count, final=report.final)
+        return footer(report.job_id, report.manifest_sha256, name)
+
+    def _exports(self, job_id: str) -> Path:
+        return open_store(self.settings).folder(job_id) / "exports.jsonl"
 
 
-def _remember(path: Path, state: JobState, manifest: str) -> None:
-    """Note beside the log what was exported; never an event, or each export would change the next one."""
-    line = canonical_json({"count": state.seq, "head": state.hash, "manifest": manifest}) + b"\n"
+def _size(path: Path) -> int:
     try:
-        known = read_bytes(path)
-    except FileNotFoundError:
-        known = b""
-    if line not in known.splitlines(keepends=True):
-        write_atomic(path, known + line)
+        return path.stat().st_size
+    except OSError:
+        return 0  # reading the blob says what is wrong with it

@@ -24,6 +24,7 @@ from clockwork_nb.signing import (
     SigningKey,
     TrustedKey,
     TrustStore,
+    allowed_signers_line,
     keys_folder,
     load_or_create_key,
     open_envelope,
@@ -224,7 +225,15 @@ def test_lines_for_other_uses_are_skipped(tmp_path: Path) -> None:
     [
         "ops",
         f'ops cert-authority,namespaces="{NAMESPACE}" KEY',
-        f'ops namespaces="{NAMESPACE}",valid-before="20270101" KEY',
+        f'ops namespaces="{NAMESPACE}",verify-required KEY',
+        f'ops namespaces="{NAMESPACE}",source-address="10.0.0.0/8" KEY',
+        f'ops namespaces="{NAMESPACE}",namespaces="git" KEY',
+        f'ops namespaces="git",valid-before="{NAMESPACE}" KEY',
+        f'ops namespaces="{NAMESPACE}",valid-before KEY',
+        f'ops namespaces="{NAMESPACE}",valid-before="soon" KEY',
+        f'ops namespaces="{NAMESPACE}",valid-before="20270230" KEY',
+        f'ops namespaces="{NAMESPACE}",valid-before="2027013" KEY',
+        f'ops namespaces="{NAMESPACE}",valid-after="20270101",valid-before="20260101" KEY',
         f'ops namespaces="{NAMESPACE}" ssh-rsa AAAA',
         f'* namespaces="{NAMESPACE}" KEY',
         f'!ops namespaces="{NAMESPACE}" KEY',
@@ -338,6 +347,26 @@ def test_openssl_verifies_an_envelope_without_us(tmp_path: Path) -> None:
         capture_output=True, check=False, text=True,
     )  # fmt: skip
     assert "Verified Successfully" in done.stdout, done.stderr
+
+
+@pytest.mark.skipif(shutil.which("ssh-keygen") is None, reason="needs ssh-keygen")
+def test_ssh_keygen_reads_the_line_we_export_and_openssl_the_key(tmp_path: Path) -> None:
+    key = load_or_create_key(tmp_path)
+    line = allowed_signers_line(TrustedKey("ann@laptop", key.public))
+    (tmp_path / "line.pub").write_text(key.public.line("ann") + "\n")
+    shown = subprocess.run(["ssh-keygen", "-lf", tmp_path / "line.pub"], check=True, capture_output=True, text=True)
+    assert key.public.fingerprint in shown.stdout
+    (tmp_path / "signers").write_text(line + "\n")
+    found = subprocess.run(
+        ["ssh-keygen", "-Y", "match-principals", "-I", "ann@laptop", "-f", tmp_path / "signers"],
+        check=True, capture_output=True, text=True,
+    )  # fmt: skip
+    assert found.stdout.strip() == "ann@laptop"
+    private = keys_folder(tmp_path) / "default.key"
+    text = subprocess.run(
+        ["openssl", "pkey", "-in", private, "-pubout", "-outform", "DER"], check=True, capture_output=True
+    )
+    assert text.stdout[-32:] == key.public.raw
 
 
 def test_importing_the_module_imports_no_cryptography() -> None:

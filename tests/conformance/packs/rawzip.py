@@ -31,6 +31,8 @@ class File:
     body: bytes | None = None
     after: bytes = b""
     """Bytes between this entry's data and whatever comes next."""
+    only_listed: bool = False
+    """Whether the directory names it and nothing of it is in front of a body."""
 
     def both(self, **fields: Any) -> File:
         self.local |= {name: value for name, value in fields.items() if name in LOCAL}
@@ -82,8 +84,9 @@ def write(
         base = _defaults(entry) | {"offset": len(out)}
         local = base | {"name_length": len(local_name), "extra_length": len(entry.local_extra)} | entry.local
         central = base | {"extra_length": len(entry.central_extra)} | entry.central
-        out += struct.pack("<4s5H3L2H", b"PK\x03\x04", *(local[name] for name in LOCAL))
-        out += local_name + entry.local_extra + (entry.data if entry.body is None else entry.body) + entry.after
+        if not entry.only_listed:
+            out += struct.pack("<4s5H3L2H", b"PK\x03\x04", *(local[name] for name in LOCAL))
+            out += local_name + entry.local_extra + (entry.data if entry.body is None else entry.body) + entry.after
         record = struct.pack("<4s6H3L5H2L", b"PK\x01\x02", *(central[name] for name in CENTRAL))
         records.append(record + entry.name + entry.central_extra + entry.comment)
     out += gap

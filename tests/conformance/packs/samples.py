@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from clockwork_nb.canonical import canonical_json, digest, sha256_hex
@@ -360,3 +361,30 @@ def long_job(events: int) -> Job:
     apply_section(job, 1, steps, serial=0)
     close_job(job)
     return job
+
+
+def write_folder(job: Job, store: Path) -> Path:
+    """Write *job* as a folder of the job store at *store*, as the product would have, and return the folder."""
+    folder = store / "jobs" / job.job_id
+    for digest_of, data in job.blobs.items():
+        path = folder / "blobs" / "sha256" / digest_of[:2] / digest_of
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(data)
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "job.json").write_bytes(job.genesis)
+    (folder / "events.jsonl").write_bytes(job.log)
+    holder = {"boot_id": "", "host": "host", "host_id": "host_1", "pid": 1, "runner_id": "run_1", "start_ticks": 0}
+    lease = {
+        "schema": "clockwork.lease.v1",
+        "job_id": job.job_id,
+        "state": "free",
+        "epoch": job.epoch,
+        "holder": holder,
+        "acquired_at": job.stamp(0),
+        "beat": 1,
+        "locked": True,
+        "ttl_ms": 30_000,
+        "watermark": {"hash": job.events[-1].hash, "seq": job.seq},
+    }
+    (folder / "lease.json").write_bytes(canonical_json(lease))
+    return folder

@@ -14,7 +14,7 @@ from clockwork_nb.jobpack.layout import GENESIS, MANIFEST, NATIVE_EVENTS, SIGNER
 from clockwork_nb.jobpack.report import VerificationReport
 from clockwork_nb.jobpack.statement import build_statement
 from clockwork_nb.jobpack.verify import verify_jobpack
-from clockwork_nb.signing import SigningKey, TrustedKey, TrustStore, seal_envelope
+from clockwork_nb.signing import Signer, SigningKey, TrustedKey, TrustStore, seal_envelope
 from tests.conformance.packs import rawzip
 from tests.conformance.packs.samples import KEY, Job
 
@@ -22,9 +22,9 @@ Files = dict[str, bytes]
 TRUST = TrustStore((TrustedKey("ops", KEY.public),))
 
 
-def pack(job: Job, key: SigningKey | None = KEY) -> Pack:
+def pack(job: Job, key: Signer | None = KEY, **options: Any) -> Pack:
     """Return the honest pack of *job*."""
-    return build_jobpack(job.genesis, job.log, job.blobs.__getitem__, key=key)
+    return build_jobpack(job.genesis, job.log, job.blobs.__getitem__, key=key, **options)
 
 
 def forge(job: Job, key: SigningKey | None = KEY) -> bytes:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from clockwork_nb.errors import PackLimitError, PackUnsafePathError
+from clockwork_nb.errors import PackLimitError, PackMissingError, PackUnsafePathError
 from clockwork_nb.jobpack import archive, layout, manifest, writer
 from clockwork_nb.jobpack.archive import read_archive
+from clockwork_nb.jobpack.checks import entry_of
 from clockwork_nb.jobpack.layout import check_entry_name, is_entry_name, log_name, pack_name
 from tests.conformance.packs import rawzip, samples
 from tests.conformance.packs.rawzip import File
@@ -95,3 +96,15 @@ def test_names_of_logs_and_packs() -> None:
     assert log_name(3, 12345, 1, "out") == "clockwork/logs/3-12345.1.out"
     assert pack_name("job_1", count=7, final=True) == "jobpack_job_1.zip"
     assert pack_name("job_1", count=7, final=False) == "jobpack_job_1.at7.zip"
+
+
+@pytest.mark.parametrize("over", [-1, 0, 1])
+def test_an_entry_that_is_too_long_is_refused_before_it_is_copied(over: int) -> None:
+    found = read_archive(rawzip.write([File(b"clockwork/x", b"y" * 1000)]))
+    if over > 0:
+        with pytest.raises(PackLimitError, match="more than 999"):
+            entry_of(found, "clockwork/x", 999)
+    else:
+        assert len(entry_of(found, "clockwork/x", 1000 - over)) == 1000
+    with pytest.raises(PackMissingError):
+        entry_of(found, "clockwork/y", 1000)

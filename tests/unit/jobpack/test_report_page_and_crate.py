@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 from html.parser import HTMLParser
+from typing import Any
+
+import pytest
 
 from clockwork_nb.canonical import parse_json
+from clockwork_nb.clock import rfc3339_short
 from clockwork_nb.jobpack.history import read_history
 from clockwork_nb.jobpack.report_html import build_report, report_of_log
 from tests.conformance.packs import samples
@@ -95,3 +99,75 @@ def test_the_crate_describes_files_that_are_there() -> None:
         assert part["@id"] in graph
     assert graph["#run"]["actionStatus"] == {"@id": "http://schema.org/CompletedActionStatus"}
     assert not {"signer.pub", "statement.dsse.json"} & {part["@id"] for part in root["hasPart"]}
+
+
+def crate(job: samples.Job) -> tuple[dict[str, dict[str, Any]], set[str]]:
+    """Return the crate's entities by id, and the files of the pack below its root."""
+    files = unpack(pack(job).data)
+    document = parse_json(files["clockwork/ro-crate-metadata.json"])
+    assert document["@context"][0] == "https://w3id.org/ro/crate/1.1/context"
+    graph = {item["@id"]: item for item in document["@graph"]}
+    assert len(graph) == len(document["@graph"])
+    return graph, {name.removeprefix("clockwork/") for name in files if name.startswith("clockwork/")}
+
+
+def ids(value: Any) -> list[str]:
+    return [item["@id"] for item in (value if isinstance(value, list) else [value])]
+
+
+@pytest.mark.parametrize(
+    "job", [samples.sample_job(), samples.small_job(), samples.open_job()], ids=["notebook", "plan", "no workflow"]
+)
+def test_the_crate_is_a_workflow_run_crate(job: samples.Job) -> None:
+    """RO-Crate 1.1 (metadata file, root data entity), Process Run Crate 0.5 and Workflow Run Crate 0.5."""
+    graph, files = crate(job)
+    descriptor, root, action = graph["ro-crate-metadata.json"], graph["./"], graph["#run"]
+    assert descriptor["@type"] == "CreativeWork"
+    assert (ids(descriptor["about"]), ids(descriptor["conformsTo"])) == (["./"], ["https://w3id.org/ro/crate/1.1"])
+    assert root["@type"] == "Dataset"
+    assert root["name"]
+    assert root["description"]
+    # What is not part: the metadata file itself, and the two files that depend on who signs.
+    assert set(ids(root["hasPart"])) == files - {"ro-crate-metadata.json", "signer.pub", "statement.dsse.json"}
+    assert all("File" in graph[part]["@type"] for part in ids(root["hasPart"]))
+    for profile in ids(root["conformsTo"]):
+        assert graph[profile]["@type"] == "CreativeWork"
+        assert graph[profile]["version"] == profile.rpartition("/")[2]
+    assert ids(root["mentions"]) == ["#run"]
+    assert action["@type"] == "CreateAction"
+    (instrument,) = ids(action["instrument"])
+    assert set(ids(action.get("result", []))) <= files
+    if "mainEntity" in root:
+        assert ids(root["mainEntity"]) == [instrument]
+        workflow = graph[instrument]
+        assert set(workflow["@type"]) == {"File", "SoftwareSourceCode", "ComputationalWorkflow"}
+        assert graph[ids(workflow["programmingLanguage"])[0]]["@type"] == "ComputerLanguage"
+        assert "https://w3id.org/ro/wfrun/workflow/0.5" in ids(root["conformsTo"])
+    else:
+        assert graph[instrument]["@type"] == "SoftwareApplication"
+        assert ids(root["conformsTo"]) == ["https://w3id.org/ro/wfrun/process/0.5"]
+
+
+def test_every_reference_of_the_crate_leads_to_an_entity() -> None:
+    graph, _files = crate(samples.sample_job())
+    stack: list[Any] = list(graph.values())
+    outside = {"https://w3id.org/ro/crate/1.1"}
+    while stack:
+        item = stack.pop()
+        if isinstance(item, dict):
+            if set(item) == {"@id"}:
+                assert item["@id"] in graph or item["@id"] in outside or item["@id"].startswith("http://schema.org/")
+            stack.extend(item.values())
+        elif isinstance(item, list):
+            stack.extend(item)
+
+
+def test_dates_and_people_of_the_crate_are_those_of_the_log() -> None:
+    job = samples.sample_job()
+    graph, _files = crate(job)
+    action = graph["#run"]
+    assert action["startTime"] == "2026-11-22T00:00:00Z"
+    assert action["endTime"] == graph["./"]["datePublished"] == rfc3339_short(job.events[-1].created_at)
+    assert [graph[person]["name"] for person in ids(action["agent"])] == ["ops"]  # nobody approved the other section
+    assert "endTime" not in crate(samples.open_job())[0]["#run"]
+    assert "agent" not in crate(samples.open_job())[0]["#run"]

@@ -84,3 +84,47 @@ def test_colour_is_only_added_when_asked_for() -> None:
     assert "\x1b[" not in report_text(document)
     coloured = report_text(document, color=True)
     assert "\x1b[32m" in coloured
+
+
+def rows(text: str) -> int:
+    """Return how many lines of an 80-column terminal *text* takes."""
+    return sum(max(1, -(-len(line) // 80)) for line in text.split("\n"))
+
+
+def test_the_report_fits_on_one_screen_whatever_the_pack_says() -> None:
+    long = "Wörd " * 80
+    job = samples.Job(job_id="job_" + "x" * 60, name=long)
+    job.add("job.created", name=long, adapter="notebook", objective=long, spec="")
+    job.add("lease.taken", runner_id="r", host_id="h", ttl_ms=1, tool_version="0.1.0", takeover=False)
+    job.add("job.status", from_="queued", to="running")
+    job.add("artifact.published", path="data/large", op="added", blob=job.blob(b"x" * 500))
+    for section in range(1, 12):
+        job.add("section.opened", section=section, verb="apply", cell=long[:500], call=0, inputs="0" * 64)
+        binds = samples.bind(job, section, samples.STEPS[:1], serial=0)
+        approval, checkpoint = samples.ask(job, section, binds)
+        samples.grant(job, approval, checkpoint, binds, reason=long)
+        job.add("section.closed", section=section, outcome="canceled", done=0, failed=0, skipped=0)
+    job.add("job.tainted", reason=long, offset=1)
+    made = pack(job, most=100)
+    for options in (
+        {},
+        {"require": "integrity"},
+        {"require": "final"},
+        {"trust": TrustStore()},
+        {"trust": TrustStore(revoked=frozenset({samples.KEY.public.fingerprint}))},
+        {"expect_job": "job_other"},
+    ):
+        report = verify(made.data, file_name="jobpack_" + "y" * 200 + ".zip", **options)
+        text = report_text(report.to_document())
+        assert rows(text) <= 24, text
+
+
+def test_a_key_that_does_not_count_says_why() -> None:
+    made = pack(samples.small_job())
+    revoked = TrustStore(revoked=frozenset({samples.KEY.public.fingerprint}))
+    text = report_text(verify(made.data, file_name=made.name, trust=revoked).to_document())
+    assert text.startswith(f"NOT VERIFIED  {made.name}")
+    assert "[E_SIG_REVOKED]" in text
+    assert "The files are intact; what was asked for is not proven." in text
+    settled = report_text(verify(made.data, trust=revoked, require="integrity").to_document())
+    assert "a key that was REVOKED here" in settled

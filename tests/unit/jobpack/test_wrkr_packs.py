@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from clockwork_nb.canonical import canonical_json, sha256_hex
+from clockwork_nb.canonical import canonical_json, parse_json, sha256_hex
 from clockwork_nb.jobpack.manifest import build_manifest
 from tests.conformance.packs import rawzip, samples
 from tests.conformance.packs.tamper import Files, code, manifest_bytes, pack, unpack, verify
@@ -28,22 +28,25 @@ def event(number: int, kind: str, **payload: object) -> bytes:
 
 
 def wrkr_files() -> Files:
-    checkpoint = line(
-        "wrkr.checkpoint",
-        checkpoint_id="cp_3", type="decision-needed", summary="review", status="running", reason_codes=[],
-        budget_state={"retry_count": 0, "step_count": 1, "tool_call_count": 0, "wall_time_seconds": 0},
-        artifacts_delta={"added": ["reports/demo.md"], "changed": [], "removed": []},
-        required_action={"instructions": "review", "kind": "approve"},
-    )  # fmt: skip
+    facts = {
+        "type": "decision-needed", "summary": "review", "status": "running", "reason_codes": [],
+        "budget_state": {"retry_count": 0, "step_count": 1, "tool_call_count": 0, "wall_time_seconds": 0},
+        "artifacts_delta": {"added": ["reports/demo.md"], "changed": [], "removed": []},
+        "required_action": {"instructions": "review", "kind": "approve"},
+    }  # fmt: skip
+    counters = {"retry_count": 0, "step_count": 1, "tool_call_count": 0}
+    approval = line("wrkr.approval_record", checkpoint_id="cp_3", reason="ok", approved_by="alice")
     return {
         "events.jsonl": event(1, "job_initialized", status="queued")
         + event(2, "status_changed", **{"from": "queued", "to": "running"})
-        + event(3, "checkpoint_emitted", type="decision-needed", required_action=None)
+        + event(3, "checkpoint_emitted", **facts)
         + event(4, "adapter_step", step_id="plan")
-        + event(5, "status_changed", **{"from": "running", "to": "completed"}),
-        "checkpoints.jsonl": checkpoint,
-        "approvals.jsonl": line("wrkr.approval_record", checkpoint_id="cp_3", reason="ok", approved_by="alice"),
-        "job.json": line("wrkr.job", name="job_demo_1", status="completed", budgets={"step_count": 1})[:-1],
+        + event(5, "counters_updated", **counters)
+        + event(6, "approval_recorded", **parse_json(approval))
+        + event(7, "status_changed", **{"from": "running", "to": "completed"}),
+        "checkpoints.jsonl": line("wrkr.checkpoint", checkpoint_id="cp_3", **facts),
+        "approvals.jsonl": approval,
+        "job.json": line("wrkr.job", name="job_demo_1", status="completed", budgets=counters)[:-1],
         "artifacts_manifest.json": line(
             "wrkr.artifacts_manifest",
             capture_mode="reference-only",
@@ -68,7 +71,7 @@ def test_a_good_wrkr_pack_is_intact_and_no_more() -> None:
     data = rawzip.write_wrkr(with_manifest(wrkr_files()))
     report = verify(data, require="integrity", file_name="jobpack_job_demo_1.zip")
     assert (report.headline, report.level, report.profile, report.failure) == ("INTACT", "integrity", "wrkr", None)
-    assert (report.job_id, report.status, report.count) == ("job_demo_1", "completed", 5)
+    assert (report.job_id, report.status, report.count) == ("job_demo_1", "completed", 7)
     assert any("signature" in text for text in report.missing)
     assert any("hash-chained" in text for text in report.missing)
     assert code(verify(data)) == "E_SIG_REQUIRED"
@@ -108,6 +111,15 @@ def replaced(name: str, old: bytes, new: bytes) -> Callable[[Files], Files]:
         (replaced("checkpoints.jsonl", b"cp_3", b"cp_4"), "E_EVIDENCE_INCONSISTENT"),
         (replaced("approvals.jsonl", b"cp_3", b"cp_9"), "E_EVIDENCE_INCONSISTENT"),
         (replaced("checkpoints.jsonl", b'"decision-needed"', b'"whatever"'), "E_EVIDENCE_INCONSISTENT"),
+        (replaced("checkpoints.jsonl", b'"summary":"review"', b'"summary":"looked at"'), "E_EVIDENCE_INCONSISTENT"),
+        (replaced("checkpoints.jsonl", b"reports/demo.md", b"reports/else.md"), "E_EVIDENCE_INCONSISTENT"),
+        (replaced("approvals.jsonl", b"alice", b"mallory"), "E_EVIDENCE_INCONSISTENT"),
+        (dropped("approvals.jsonl"), "E_EVIDENCE_INCONSISTENT"),
+        (replaced("job.json", b'"step_count":1', b'"step_count":9'), "E_EVIDENCE_INCONSISTENT"),
+        (replaced("job.json", b"2026-11-21T", b"2026-21-11T"), "E_EVIDENCE_INCONSISTENT"),
+        (replaced("artifacts_manifest.json", b"reports/demo.md", b"reports/else.md"), "E_EVIDENCE_INCONSISTENT"),
+        (replaced("artifacts_manifest.json", b"reference-only", b"raw"), "E_EVIDENCE_INCONSISTENT"),
+        (replaced("artifacts_manifest.json", b'"sha256":"d3', b'"sha256":"3d'), "E_EVIDENCE_INCONSISTENT"),
         (lambda files: {**files, "events.jsonl": files["events.jsonl"][:-1]}, "E_EVIDENCE_INCONSISTENT"),
         (replaced("events.jsonl", b'"event_id":', b'"event_id": '), "E_EVIDENCE_INCONSISTENT"),
         (lambda files: {**files, "job.json": files["job.json"] + b"\n"}, "E_EVIDENCE_INCONSISTENT"),

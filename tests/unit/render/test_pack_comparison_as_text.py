@@ -32,6 +32,7 @@ def test_what_differs_in_the_outcome_comes_in_the_order_of_the_packs() -> None:
         }
     )
     outcome = text.split("Outcome\n")[1].splitlines()
-    assert [line.split()[0] for line in outcome] == ["status", "final", "producer_version", "note"]
+    assert [line[2:16].rstrip() for line in outcome] == ["status", "final", "made by", "note"]
     assert outcome[0].endswith("blocked_decision → completed")
+    assert outcome[2].endswith(" clockwork_nb 0.1.0 → clockwork_nb 0.2.0")
     assert "B is the longer log of the same job; the first 3 events are the same" in text
