@@ -49,6 +49,10 @@ class Settings:
     user: str = "unknown"
     cw_vars: Mapping[str, str] = field(default_factory=dict)
 
+    def work_folder(self, job_id: str) -> Path:
+        """Return the folder with the scripts and logs of a job made of commands; their own folder is not written to."""
+        return self.home / "work" / job_id
+
 
 def _user(env: Mapping[str, str]) -> str:
     try:

@@ -24,11 +24,11 @@ def approve(args: argparse.Namespace, out: Output) -> int:
 
     jobs = Jobs()
     expires = parse_age(args.expires) if args.expires else None
-    plan = args.plan
+    plan, bundle = args.plan, args.bundle
     if plan is None:
-        plan = _ask_for_plan(jobs, args, out)
+        plan, bundle = _ask_for_plan(jobs, args, out)
     document = jobs.approve(
-        args.job, plan=plan, reason=args.reason, claimed=args.by or "", expires=expires,
+        args.job, plan=plan, bundle=bundle, reason=args.reason, claimed=args.by or "", expires=expires,
         key=_key(args, jobs.settings),
     )  # fmt: skip
     out.document(document)
@@ -57,22 +57,26 @@ def _key(args: argparse.Namespace, settings: Settings) -> Signer | None:
     return signing_key(settings, file=Path(args.key) if args.key else None, agent=args.ssh_agent, passphrase=ask)
 
 
-def _ask_for_plan(jobs: Jobs, args: argparse.Namespace, out: Output) -> str:
+def _ask_for_plan(jobs: Jobs, args: argparse.Namespace, out: Output) -> tuple[str, str]:
     from clockwork_nb.cli.asking import ask
     from clockwork_nb.render.plan import plan_text
+    from clockwork_nb.render.text import visible
 
     document, digest = jobs.plan_document(args.job)
+    asked = jobs.question(args.job)
     if out.json or not sys.stdin.isatty():
         raise InvalidInputError(
             "which plan? There is nobody to ask here",
-            hint=f"clockwork approve {args.job} --plan {digest[:8]} --reason …",
+            hint=f"clockwork approve {args.job} {asked['naming']} --reason …",
         )
     out.text(plan_text(document, digest, color=out.color))
+    if "edited by hand" in asked["summary"]:
+        out.text(f"\n{visible(asked['summary'])}")
     if ask(f"\nApprove plan {digest[:8]}?  Type yes: ") != "yes":
         raise ApprovalRequiredError(
             f"nothing was approved; {args.job} still waits", hint=f'Refuse     clockwork reject {args.job} --reason "…"'
         )
-    return digest
+    return digest, asked["bundle"]
 
 
 def reject(args: argparse.Namespace, out: Output) -> int:

@@ -30,6 +30,9 @@ def add(verbs: Any) -> None:
     parser.add_argument(
         "--plan", metavar="DIGEST", help="the plan's digest, 8 digits or more; without it you are asked"
     )
+    parser.add_argument(
+        "--bundle", metavar="DIGEST", default="", help="the digest of its scripts, when they were changed"
+    )
     parser.add_argument("--expires", metavar="TIME", help="good for so long, like 2h or 30m (default 24h)")
     parser.add_argument("--sign", action="store_true", help="sign the approval with your signing key")
     parser.add_argument("--key", metavar="FILE", help="sign it with this private key (PKCS#8 PEM or OpenSSH)")

@@ -55,6 +55,11 @@ def job_resume(args: argparse.Namespace, out: Output) -> int:
     from clockwork_nb.cli.waiting import StepLines, working
 
     jobs = Jobs()
+    if jobs.end(args.job):
+        document = jobs.status(args.job)
+        out.document(document)
+        out.text(f"{args.job} was {document['status']} when it was cut off; its last record is written now.")
+        return 0
     adapter = jobs.state(args.job).adapter
     if adapter in SPEC_ADAPTERS:
         from clockwork_nb.cli.submit import resume_spec

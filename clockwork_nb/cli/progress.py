@@ -49,6 +49,10 @@ def decide(section: Section, out: Output, *, settings: Settings, auto_approve: b
     """
     try:
         out.text(section.planned.text(color=out.color))
+        if section.edited:
+            from clockwork_nb.render.gate import edited_words
+
+            out.text(f"\n  {edited_words(section.edited)}")
         _answer(section, settings, auto_approve=auto_approve, json=out.json)
     except KeyboardInterrupt:
         section.cancel("stopped at the question")

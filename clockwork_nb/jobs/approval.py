@@ -28,6 +28,8 @@ __all__ = [
     "find_decision",
     "grant",
     "moved",
+    "naming",
+    "other_scripts",
     "use",
 ]
 
@@ -64,6 +66,24 @@ def moved(approved: Mapping[str, Any], current: Mapping[str, Any]) -> list[str]:
     ['bundle', 'serial']
     """
     return [name for name in BIND_NAMES if approved.get(name) != current.get(name)]
+
+
+def naming(state: JobState, bound: Mapping[str, Any]) -> str:
+    """Return the flags that name what *bound* (a ``binds`` object) is, as one types them to approve it.
+
+    The plan alone, unless the job has asked about the same plan with other scripts: a command that somebody copied then
+    must not approve these.
+    """
+    flags = f"--plan {str(bound['plan'])[:8]}"
+    return f"{flags} --bundle {str(bound['bundle'])[:8]}" if other_scripts(state, bound) else flags
+
+
+def other_scripts(state: JobState, bound: Mapping[str, Any]) -> bool:
+    """Return whether the job has asked about the same plan with other scripts than those in *bound*."""
+    return any(
+        decision.binds["plan"] == bound["plan"] and decision.binds["bundle"] != bound["bundle"]
+        for decision in state.decisions.values()
+    )
 
 
 def find_decision(state: JobState, which: str | int | None = None) -> Decision:
@@ -204,7 +224,7 @@ def check_granted(state: JobState, section: int, current: Mapping[str, Any], *, 
     if decision is None or decision.status == "open":
         raise ApprovalRequiredError(
             f"section {section} of job {state.job_id} has not been approved{_so_far(decision)}",
-            hint=f"clockwork approve {state.job_id} --plan {str(current.get('plan', ''))[:12]} --reason TEXT",
+            hint=f"clockwork approve {state.job_id} {naming(state, current)} --reason TEXT",
             details={"job_id": state.job_id, "section": section},
         )
     if decision.status == "denied":

@@ -3,18 +3,25 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from clockwork_nb.render.plan import change_words, risk_words
 from clockwork_nb.render.text import short_digest, visible
 
-__all__ = ["runbook_place", "waiting_text"]
+__all__ = ["edited_words", "runbook_place", "waiting_text"]
 
 
 def runbook_place(name: str, cell: int, magic: str) -> str:
     """Return the words for a stop inside a runbook: its file name, the cell's number from 1, the magic that asked."""
     return f"Runbook {visible(name)} stopped at cell {cell} ({visible(magic)})"
+
+
+def edited_words(paths: Sequence[str]) -> str:
+    """Return the sentence that says which scripts are not what the plan shows."""
+    more = f" and {len(paths) - 3} more" if len(paths) > 3 else ""
+    verb = "is" if len(paths) == 1 else "are"
+    return f"{', '.join(map(visible, paths[:3]))}{more} {verb} edited by hand: that runs, not what the plan shows"
 
 
 def waiting_text(
@@ -25,6 +32,8 @@ def waiting_text(
     place: str = "",
     report: str = "",
     command: str = "clockwork",
+    naming: str = "",
+    edited: Sequence[str] = (),
 ) -> str:
     """Return what waits and the two commands that go on, without a line end at the end.
 
@@ -35,6 +44,8 @@ def waiting_text(
         place: what stopped, e.g. from `runbook_place`; by default the job.
         report: path of a report to read first.
         command: how the tool is called.
+        naming: the flags that name what is to be approved; by default the plan's.
+        edited: scripts that were edited by hand, and that will run as they are.
     """
     job = shlex.quote(visible(job_id))
     digest = short_digest(plan_digest)
@@ -49,7 +60,8 @@ def waiting_text(
         (
             f"{stopped}: plan {digest} needs approval.",
             f"  {' · '.join(filter(None, facts))}",
-            f'Continue   {command} approve {job} --plan {digest} --reason "…"  &&  {command} job resume {job}',
+            *([f"  {edited_words(edited)}"] if edited else []),
+            f'Continue   {command} approve {job} {naming or f"--plan {digest}"} --reason "…"  &&  {command} job resume {job}',
             f'Refuse     {command} reject  {job} --reason "…"',
         )
     )

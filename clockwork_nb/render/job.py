@@ -98,6 +98,8 @@ def _rows(view: Mapping[str, Any]) -> list[tuple[str, str]]:
     for waiting in view.get("waiting", ()):
         since = f"since {visible(waiting['since'])} ({_ago(waiting['for_ms'])})"
         rows.append(("waiting", f"{since} for approval of plan {short_digest(waiting['plan'])}{_persons(waiting)}"))
+        if "edited by hand" in waiting.get("summary", ""):
+            rows.append(("asks", visible(waiting["summary"])))
     if view.get("doing"):
         doing = [clip(visible(name), 60) for name in view["doing"]]
         rows.append(("doing", ", ".join(doing[:3]) + (f" and {len(doing) - 3} more" if len(doing) > 3 else "")))

@@ -51,13 +51,17 @@ def waiting_error(
         output: path of the notebook as it stands.
         report: path of the report to read first, or the empty string.
     """
+    from clockwork_nb.jobs.approval import naming
     from clockwork_nb.render.gate import runbook_place, waiting_text
 
     section = state.sections[decision.section]
     number = next((i for i, c in enumerate(notebook.cells, 1) if c["id"] == section.cell), 0)
     digest = str(decision.binds["plan"])
     place = runbook_place(notebook.path.name, number, f"%cw_{section.verb}")
-    text = waiting_text(job_id=state.job_id, plan_digest=digest, document=document, place=place, report=report)
+    text = waiting_text(
+        job_id=state.job_id, plan_digest=digest, document=document, place=place, report=report,
+        naming=naming(state, decision.binds),
+    )  # fmt: skip
     first, _, rest = text.partition("\n")
     details = {"job_id": state.job_id, "plan": digest, "cell": number, "notebook": output}
     return ApprovalRequiredError(first, hint=rest, details=details)

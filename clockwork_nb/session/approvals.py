@@ -49,20 +49,22 @@ def record_approval(
     voice: Voice,
     *,
     plan: str,
+    bundle: str = "",
     reason: str,
     now: datetime,
     expires: timedelta | None = None,
 ) -> dict[str, Any]:
     """Record an approval of the plan whose digest starts with *plan* (8 hex or more) and return what was recorded.
 
-    Of a decision that asks for several persons, ``missing`` says how many still have to approve.
+    *bundle* is the beginning of the digest of its scripts; it must be given when the same plan was asked about with
+    other scripts before. Of a decision that asks for several persons, ``missing`` says how many still have to approve.
 
     Raises:
         UnsafeOperationError: asked from inside the job's own processes.
         InvalidInputError: *plan* is too short or another plan, or *expires* is longer than `LONGEST`.
         InvalidTransitionError: nothing waits, or this person said yes already.
     """
-    from clockwork_nb.jobs.approval import grant
+    from clockwork_nb.jobs.approval import grant, naming
     from clockwork_nb.jobs.approval_signature import key_holder, sign
 
     refuse_own_tree(store, settings, state.job_id)
@@ -72,8 +74,9 @@ def record_approval(
         raise InvalidInputError(
             f"job {state.job_id} waits with plan {bound[:8]}, not {plan[:64] or '(nothing)'}",
             hint=f"Look at it: clockwork job status {state.job_id}\n"
-            f"Then: clockwork approve {state.job_id} --plan {bound[:8]} --reason …",
+            f"Then: clockwork approve {state.job_id} {naming(state, decision.binds)} --reason …",
         )
+    _check_scripts(state, decision, bundle)
     if expires is not None and not timedelta(0) < expires <= LONGEST:
         raise InvalidInputError(f"an approval is good for at most {LONGEST.days} days", hint="For example --expires 2h")
     draft = grant(
@@ -100,6 +103,23 @@ def record_approval(
         "quorum": decision.quorum,
         "missing": _missing(store, state.job_id, decision.approval_id),
     }
+
+
+def _check_scripts(state: JobState, decision: Decision, bundle: str) -> None:
+    """Return when *bundle* names the scripts of *decision*, or when nothing else can be meant."""
+    from clockwork_nb.jobs.approval import naming, other_scripts
+
+    bound = str(decision.binds["bundle"])
+    if not bundle and not other_scripts(state, decision.binds):
+        return
+    if len(bundle) < 8 or not bound.startswith(bundle):
+        raise InvalidInputError(
+            f"the scripts of plan {str(decision.binds['plan'])[:8]} were changed since it was first asked about"
+            if not bundle
+            else f"job {state.job_id} waits with the scripts {bound[:8]}, not {bundle[:64]}",
+            hint=f"Look at what changed: clockwork checkpoint list {state.job_id}\n"
+            f"Then: clockwork approve {state.job_id} {naming(state, decision.binds)} --reason …",
+        )
 
 
 def _missing(store: JobStore, job_id: str, approval_id: str) -> int:

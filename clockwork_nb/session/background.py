@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Final
 
 from clockwork_nb.errors import AdapterFailedError, InvalidInputError
 from clockwork_nb.fs import make_dirs
-from clockwork_nb.session.spec_session import work_folder
 
 if TYPE_CHECKING:
     from clockwork_nb.settings import Settings
@@ -49,7 +48,7 @@ def start_command_detached(store: JobStore, settings: Settings, job_id: str, wor
 
 
 def _start(settings: Settings, job_id: str, words: Sequence[str], begun: Callable[[], bool]) -> Path:
-    folder = work_folder(settings, job_id)
+    folder = settings.work_folder(job_id)
     make_dirs(folder)
     output = folder / "background.log"
     handle = os.open(output, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)

@@ -8,6 +8,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Final
 
+from clockwork_nb.jobs.approval import naming
 from clockwork_nb.jobs.budget import exceeded
 
 if TYPE_CHECKING:
@@ -162,9 +163,9 @@ def _next(state: JobState, *, running: bool) -> list[str]:
     if state.final:
         return [f"clockwork jobpack export {job}"]
     if state.open_decisions:
-        plan = str(state.open_decisions[0].binds["plan"])[:8]
+        named = naming(state, state.open_decisions[0].binds)
         return [
-            f'clockwork approve {job} --plan {plan} --reason "…"  &&  clockwork job resume {job}',
+            f'clockwork approve {job} {named} --reason "…"  &&  clockwork job resume {job}',
             f'clockwork reject {job} --reason "…"',
         ]
     if running:

@@ -18,7 +18,7 @@ from clockwork_nb.errors import (
     LeaseConflictError,
 )
 from clockwork_nb.ids import check_job_id
-from clockwork_nb.ports import EventView
+from clockwork_nb.ports import Draft, EventView
 from clockwork_nb.session.approvals import Voice, open_decision, record_approval, record_rejection, refuse_own_tree
 from clockwork_nb.session.job_status import age, shown_reason, status_document
 from clockwork_nb.session.options import PlanOptions
@@ -125,6 +125,22 @@ class Jobs:
         document: Mapping[str, Any] = parse_json(self.store.blobs(job_id).get(digest), what="the recorded plan")
         return document, digest
 
+    def question(self, job_id: str) -> dict[str, str]:
+        """Return what the job asks: the digests ``plan`` and ``bundle``, how they are named on a command line
+        (``naming``), and the ``summary`` of its checkpoint.
+
+        Raises:
+            InvalidTransitionError: it waits for nothing.
+        """
+        from clockwork_nb.jobs.approval import naming
+
+        state = self.state(job_id)
+        decision = open_decision(state)
+        asked = next((c.summary for c in state.checkpoints.values() if c.seq == decision.checkpoint_seq), "")
+        bound = decision.binds
+        named = naming(state, bound)
+        return {"plan": str(bound["plan"]), "bundle": str(bound["bundle"]), "naming": named, "summary": asked}
+
     # --- deciding -------------------------------------------------------------------------------------------------
 
     def approve(
@@ -133,6 +149,7 @@ class Jobs:
         *,
         plan: str,
         reason: str,
+        bundle: str = "",
         by: str = "",
         via: str = "cli",
         claimed: str = "",
@@ -149,7 +166,7 @@ class Jobs:
         """
         voice = Voice(by or self.settings.user, via, claimed, key)
         return record_approval(
-            self.store, self.settings, self.state(job_id), voice, plan=plan, reason=reason, expires=expires,
+            self.store, self.settings, self.state(job_id), voice, plan=plan, bundle=bundle, reason=reason, expires=expires,
             now=self.clock.now(),
         )  # fmt: skip
 
@@ -254,6 +271,21 @@ class Jobs:
             handle.append(finish(run.state(), "canceled", reason=reason))
         finally:
             run.close("canceled")
+        return True
+
+    def end(self, job_id: str) -> bool:
+        """Write the last record of a job that is completed or canceled in all but that, and return whether it was missing.
+
+        Only a power cut in the middle of its last append leaves a job so.
+        """
+        state = self.state(job_id)
+        if not state.final or state.finished:
+            return False
+        run = JobRun(self.store.open(job_id), own=True)
+        try:
+            run.writer.append([Draft("job.finished", {"status": state.status, "reason_codes": []})])
+        finally:
+            run.close(state.status)
         return True
 
     # --- going on -------------------------------------------------------------------------------------------------

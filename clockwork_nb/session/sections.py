@@ -163,6 +163,11 @@ class Section:
         return self._bundle_digest
 
     @property
+    def edited(self) -> tuple[str, ...]:
+        """The scripts that a person edited; they run as they are."""
+        return self.built.staged.edited if self.built is not None else ()
+
+    @property
     def serial(self) -> int:
         """The state's serial the plan was made from."""
         return int(self.planned.document["serial"])
@@ -251,6 +256,7 @@ class Section:
 
     def waiting_lines(self) -> tuple[str, str]:
         """Return the sentence that says what waits, and the lines with the commands that go on."""
+        from clockwork_nb.jobs.approval import naming
         from clockwork_nb.render.gate import waiting_text
 
         text = waiting_text(
@@ -258,6 +264,8 @@ class Section:
             plan_digest=self.plan_digest,
             document=self.planned.document,
             place=self._session.place,
+            naming=naming(self._state(), self.binds()) if self._run is not None else "",
+            edited=self.edited,
         )
         first, _, rest = text.partition("\n")
         decision = self._decision()

@@ -381,19 +381,21 @@ class Session:
     def ask(self, run: JobRun, section: Section) -> None:
         """Write the question, when the section has a change that nobody decided on yet."""
         from clockwork_nb.ids import new_ulid
+        from clockwork_nb.jobs.approval import naming
         from clockwork_nb.jobs.commands import request_approval
+        from clockwork_nb.render.gate import edited_words
 
         if not section.planned.has_changes:
             return
-        digest8 = section.plan_digest[:8]
+        words = _plan_words(section.verb, section.planned)
         run.writer.append(
             request_approval(
                 run.state(),
                 section.number,
                 approval_id=f"ap_{new_ulid()}",
                 binds=section.binds(),
-                summary=_plan_words(section.verb, section.planned),
-                instructions=f'clockwork approve {run.job_id} --plan {digest8} --reason "…"',
+                summary=f"{words}; {edited_words(section.edited)}" if section.edited else words,
+                instructions=f'clockwork approve {run.job_id} {naming(run.state(), section.binds())} --reason "…"',
                 reason_codes=[f"risk:{r}" for r in section.planned.risks],
                 quorum=self._quorum_of(run.state(), section.number),
             )

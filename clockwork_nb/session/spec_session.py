@@ -21,14 +21,9 @@ if TYPE_CHECKING:
     from clockwork_nb.jobs.spec import JobSpec, StepSpec
     from clockwork_nb.settings import Settings
 
-__all__ = ["SpecSession", "work_folder"]
+__all__ = ["SpecSession"]
 
 _OURS: Final = ("CW_JOB_SOCKET", "CW_NOTEBOOK", "CW_PARAMETERS", "CW_HEADLESS")
-
-
-def work_folder(settings: Settings, job_id: str) -> Path:
-    """Return the folder with the scripts and logs of a spec's job; a command's own folder is not written to."""
-    return settings.home / "work" / job_id
 
 
 class SpecSession(Session):
@@ -45,7 +40,7 @@ class SpecSession(Session):
     def __init__(
         self, spec: JobSpec, root: Path, job_id: str, *, settings: Settings, clock: Clock | None = None
     ) -> None:
-        workspace = Workspace(root, work_folder(settings, job_id), spec.name, is_notebook=False)
+        workspace = Workspace(root, settings.work_folder(job_id), spec.name, is_notebook=False)
         super().__init__(workspace, settings=settings, clock=clock, types={})
         from clockwork_nb.forge.adapters.steps import parts_of
 

@@ -19,6 +19,7 @@ from clockwork_nb.settings import Settings, load_settings
 from clockwork_nb.store.check import Finding, StoreReport, check_home, check_store, job_folders
 from clockwork_nb.store.prune import Entry, age_text, choose_jobs, remove_jobs, sweep_store
 from clockwork_nb.store.repair import Repair, RepairPlan, plan_repair, repair_job
+from clockwork_nb.store.sweep import remove_tree
 
 __all__ = ["CheckedStore", "Criteria", "Pruned", "Stores", "parse_age"]
 
@@ -165,6 +166,9 @@ class Stores:
                 jobs = remove_jobs(
                     self.store, jobs, why=why, include_unexported=criteria.include_unexported, clock=self.clock
                 )
+                for entry in jobs:
+                    if not entry.kept:  # the scripts and logs of a job made of commands; the evidence went with the job
+                        _remove_work(self.settings.work_folder(entry.job_id))
             entries += jobs
         entries += self._packs(criteria, now, dry_run=dry_run)
         if criteria.report_max_age is not None:
@@ -186,6 +190,15 @@ class Stores:
                 if entry.path not in old
             ]
         return _remove(chosen, dry_run=dry_run)
+
+
+def _remove_work(folder: Path) -> None:
+    if REAL.stat(folder) is None:
+        return
+    try:
+        remove_tree(folder)
+    except OSError as error:
+        raise_storage_error(error, folder, "removing")
 
 
 _Aged = tuple[Entry, float]

@@ -403,3 +403,49 @@ def test_what_a_job_depends_on_is_compared_when_it_goes_on(project: Project) -> 
     assert "file:lock.txt" in project.run("job", "resume", "n1", expect=11).err
     project.write({"lock.txt": "1"})
     project.run("job", "resume", "n1")
+
+
+def test_an_approval_copied_before_a_script_was_edited_does_not_approve_the_edit(project: Project) -> None:
+    project.write({"spec.yaml": SPEC})
+    project.run("job", "submit", "spec.yaml", "--job-id", "x", expect=4)
+    asked = project.run("job", "status", "x", "--json").json["waiting"][0]["plan"][:8]
+    script = next(project.store.glob("work/x/build/scripts/*ship*/run.sh"))
+    script.write_text(script.read_text().replace("echo shipped", "echo changed"))
+    stopped = project.run("job", "resume", "x", expect=4)
+    assert "is edited by hand: that runs, not what the plan shows" in stopped.err
+    told = project.run("job", "status", "x")
+    assert "edited by hand" in told.out
+    refused = project.run("approve", "x", "--plan", asked, "--reason", "copied from a ticket", expect=6)
+    assert "were changed since it was first asked about" in refused.err
+    command = next(line for line in refused.err.splitlines() if "Then: clockwork approve" in line)
+    bundle = command.split("--bundle ")[1].split()[0]
+    project.run("approve", "x", "--plan", asked, "--bundle", bundle, "--reason", "seen")
+    project.run("job", "resume", "x")
+    assert (project.folder / "shipped.txt").read_text() == "changed\n"
+
+
+def test_a_job_cut_off_within_its_last_append_is_ended_by_resume(project: Project) -> None:
+    project.write({"spec.yaml": "name: x\nadapter: {name: noop}\n"})
+    project.run("job", "submit", "spec.yaml", "--job-id", "x")
+    folder = project.store / "jobs" / "x"
+    lines = (folder / "events.jsonl").read_bytes().splitlines(keepends=True)
+    last = next(i for i, line in enumerate(lines) if b'"type":"job.finished"' in line)
+    # As a power cut leaves it that let the disk have the first lines of an append: nobody was told that it was durable.
+    lease = json.loads((folder / "lease.json").read_bytes())
+    kept = json.loads(lines[last - 1])
+    lease |= {"watermark": {"seq": kept["seq"], "hash": kept["hash"]}, "state": "held"}
+    lease["holder"] |= {"pid": 999_999_999, "start_ticks": 1}
+    (folder / "lease.json").write_text(json.dumps(lease, sort_keys=True, separators=(",", ":")))
+    (folder / "events.jsonl").write_bytes(b"".join(lines[:last]))
+    (folder / "snapshot.json").unlink()
+    assert "its last record is written now" in project.run("job", "resume", "x").out
+    assert project.run("jobpack", "export", "x", "--json").json["final"]
+    assert project.run("jobpack", "verify", "x", "--require", "final").status == 0
+
+
+def test_a_pruned_job_takes_its_scripts_and_logs_with_it(project: Project) -> None:
+    project.run("wrap", "--job-id", "w", "--", "true")
+    assert (project.store / "work" / "w").is_dir()
+    project.run("store", "prune", "--job-max-age", "0m", "--yes")
+    assert project.jobs() == []
+    assert not (project.store / "work" / "w").exists()
