@@ -7,7 +7,6 @@ it has ended. What a crash leaves is in the log.
 from __future__ import annotations
 
 import logging
-import shlex
 import threading
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -15,30 +14,26 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 
-from clockwork_nb.canonical import canonical_json, digest, sha256_hex
+from clockwork_nb.canonical import canonical_json, digest
 from clockwork_nb.errors import (
-    AcceptTestError,
-    AdapterFailedError,
-    ArtifactChangedError,
-    BudgetExceededError,
     ClockworkError,
-    InterruptedByUserError,
     LeaseLostError,
-    PlanStaleError,
     StepInterruptedError,
-    StepTimeoutError,
 )
 from clockwork_nb.forge.artifacts import verify_files
 from clockwork_nb.forge.bundle import Bundle, BundleStep
 from clockwork_nb.forge.confinement import Confinement
 from clockwork_nb.forge.fold import CHANGING, SectionFold, StateImage, new_state, recorded, step_entry
 from clockwork_nb.forge.history import SectionHistory
-from clockwork_nb.forge.logs import LogFolder, StepLog, StreamLog
+from clockwork_nb.forge.logs import LogFolder, StepLog
 from clockwork_nb.forge.metering import Meter, Usage
 from clockwork_nb.forge.postcondition import look_after
+from clockwork_nb.forge.preconditions import check_interpreters, check_state
 from clockwork_nb.forge.publishing import Publisher
+from clockwork_nb.forge.section_result import SectionResult, section_error
 from clockwork_nb.forge.state import StateFile, StateWriter, roll_forward
 from clockwork_nb.forge.step import NOTE_CHARS, OnOutput, StepExecutor, StepOutcome, Workbench
+from clockwork_nb.forge.step_events import step_interrupted, step_outputs, step_skipped, step_started
 from clockwork_nb.forge.walk import Skip, WalkResult, walk
 from clockwork_nb.ids import new_ulid
 from clockwork_nb.jobs.budget import Counters, Excess, exceeded_draft
@@ -92,25 +87,6 @@ class RunContext:
     artifacts: Mapping[str, Sequence[str]] = field(default_factory=dict)
     backoff_s: float = 1.0
     progress_every_s: float = 60.0
-
-
-@dataclass(frozen=True, slots=True)
-class SectionResult:
-    """How a section went. All ids, in the order it happened; ``done`` leaves out what was done before.
-
-    ``interrupted`` steps were running when the run was stopped; ``waiting`` were not started. ``stopped`` is ``""``, or
-    why the run ended early: ``cancel``, ``pause``, ``drain``, ``lost``, ``interrupt``, ``budget``. ``state`` is the state's document, None
-    when this section does not touch it and there is none. ``error`` is None when every step is done.
-    """
-
-    done: tuple[str, ...]
-    failed: tuple[str, ...]
-    skipped: tuple[str, ...]
-    interrupted: tuple[str, ...]
-    waiting: tuple[str, ...]
-    stopped: str
-    state: Mapping[str, Any] | None
-    error: ClockworkError | None = None
 
 
 def run_section(
@@ -199,11 +175,11 @@ class _Section:
         self.unused = bool(self.approval_id) and not history.approved
         self.attempts = {i: max(attempts.get(i, 0), history.attempts.get(i, 0)) for i in self.steps}
         self.left = len(self.steps.keys() - set(done))
-        self._check_interpreters(done)
+        check_interpreters(self.bundle, done)
         file = StateFile(self.context.workspace)
         document, _ = roll_forward(file.load(), events, job=self.writer.job_id, get_blob=self.writer.get_blob)
         if self.fold.touches:
-            self._check_state(document)
+            check_state(self.plan, document, job=self.writer.job_id, section=self.section)
         self.image = StateImage(document or new_state(self.plan["lineage"] or new_ulid()))
         self.state = StateWriter(file, self.image, ours=self._still_ours)
         with Workbench(
@@ -278,66 +254,17 @@ class _Section:
         )
 
     def _error(self, walked: WalkResult) -> ClockworkError:
-        counts = f"{len(walked.done)} done, {len(walked.failed)} failed, {len(walked.skipped)} skipped"
-        left = len(walked.waiting) + len(self.interrupted)
-        resume = f"clockwork job resume {self.writer.job_id}"
-        if self.stopped == "lost":
-            return LeaseLostError("another process took this job over", details={"done": len(walked.done)})
-        if self.excess is not None:
-            return BudgetExceededError(
-                f"The budget is used up: {self.excess}.",
-                hint=f"clockwork budget raise {self.writer.job_id} {self.excess.flag} LIMIT --reason TEXT\n{resume}",
-                details={"dimension": self.excess.dimension, "limit": self.excess.limit, "used": self.excess.used},
-            )
-        if self.stopped:
-            how = {"cancel": "cancelled", "pause": "paused", "drain": "paused"}.get(self.stopped, "stopped")
-            return InterruptedByUserError(
-                f"the run was {how}: {counts}, {left} left",
-                hint=f"Finished steps will not run again. To go on: {resume}",
-                details={"interrupted": list(self.interrupted), "stopped": self.stopped},
-            )
-        first = walked.failed[0]
-        outcome, action = self.outcomes[first], self.actions[first]
-        checks = action["change"] == "verify" or str(action["name"]).startswith("verify_")
-        kind: type[ClockworkError] = AcceptTestError if checks else AdapterFailedError
-        if outcome.code == StepTimeoutError.code:
-            kind = StepTimeoutError
-        return kind(
-            f"{first} failed: {outcome.note} ({counts})",
-            hint=f"State is saved; finished steps will not run again. Fix it, then: {resume}",
-            details={"steps": list(walked.failed), "tail": outcome.tail, "log": self._shown(outcome.log)},
+        first = walked.failed[0] if walked.failed else ""
+        outcome = self.outcomes.get(first)
+        return section_error(
+            self.writer.job_id,
+            walked,
+            stopped=self.stopped,
+            interrupted=self.interrupted,
+            excess=self.excess,
+            failed=None if outcome is None else (self.actions[first], outcome),
+            log=self._shown(outcome.log) if outcome is not None else "",
         )
-
-    # --- before anything runs -------------------------------------------------------------------------------------
-
-    def _check_interpreters(self, done: Collection[str]) -> None:
-        approved = {
-            (s.interpreter, s.interpreter_sha256) for s in self.bundle.steps if s.interpreter and s.id not in done
-        }
-        for path, sha256 in sorted(approved):
-            try:
-                same = sha256_hex(Path(path).read_bytes()) == sha256
-            except OSError:
-                same = False
-            if not same:
-                raise ArtifactChangedError(
-                    f"the interpreter {path} is not the one that was approved",
-                    hint="Nothing ran. It was updated or removed meanwhile: plan and approve again.",
-                    details={"paths": [path]},
-                )
-
-    def _check_state(self, document: Mapping[str, Any] | None) -> None:
-        found = (document["lineage"], document["serial"]) if document else (None, 0)
-        last = document["last"] if document else None
-        if last and last["job"] == self.writer.job_id and last["section"] == self.section:
-            return  # what moved it was this section
-        planned = (self.plan["lineage"], self.plan["serial"])
-        if found != planned:
-            raise PlanStaleError(
-                f"the state is at serial {found[1]}, the plan was made from {planned[1]}",
-                hint="Nothing was run. Plan again, look, and apply that.",
-                details={"state": list(found), "plan": list(planned)},
-            )
 
     # --- stopping -------------------------------------------------------------------------------------------------
 
@@ -413,23 +340,10 @@ class _Section:
     def _skip(self, skips: Sequence[Skip]) -> None:
         self._append(
             [
-                Draft(
-                    "step.skipped",
-                    {
-                        "section": self.section,
-                        "step_id": s.node,
-                        "index": self.index[s.node],
-                        "summary": self._summary(s.node),
-                        "reason": f"needs {self.steps[s.cause].address}",
-                    },
-                )
+                step_skipped(self.section, self.steps[s.node], self.index[s.node], self.steps[s.cause].address)
                 for s in skips
             ]
         )
-
-    def _summary(self, step_id: str) -> str:
-        step = self.steps[step_id]
-        return clip(f"{step.purpose} {step.address}", 1024)
 
     def _shown(self, path: Path | None) -> str:
         if path is None:
@@ -484,8 +398,8 @@ class _Section:
         except StepInterruptedError as error:
             self.interrupted.append(step_id)
             charged = self._charge(attempt, Usage())
-            outputs = self._outputs(step_id, attempt, log)
-            self._append([*outputs, self._interrupted(step_id, attempt, error.message), charged])
+            outputs = step_outputs(self.section, step_id, attempt, log, self.writer.put_blob)
+            self._append([*outputs, step_interrupted(self.section, step_id, attempt, error.message), charged])
             raise
         elapsed = int((time.monotonic() - began) * 1000)
         return self._end(step, action, attempt, replace(outcome, duration_ms=outcome.duration_ms or elapsed), log)
@@ -493,23 +407,11 @@ class _Section:
     def _start(
         self, step: BundleStep, action: Mapping[str, Any], artifacts: Sequence[Artifact], attempt: int, limit: int
     ) -> None:
-        payload: dict[str, Any] = {
-            "section": self.section,
-            "step_id": step.id,
-            "index": self.index[step.id],
-            "attempt": attempt,
-            "summary": self._summary(step.id),
-            "command": clip(shlex.join(step.cmd), 4096),
-            "argv": digest(list(step.cmd)),
-            "idempotent": bool(action["idempotent"]),
-            "timeout_ms": limit * 1000,
-            "confinement": self.context.confinement.tier if step.cls == "confined" else "none",
-            "class": step.cls,
-        }
-        if artifacts:
-            payload["artifact"] = artifacts[0].path
-            payload["artifact_sha256"] = sha256_hex(artifacts[0].content)
-        started = Draft("step.started", payload)
+        tier = self.context.confinement.tier
+        started = step_started(
+            self.section, step, action, index=self.index[step.id], attempt=attempt, limit_s=limit, tier=tier,
+            artifact=artifacts[0] if artifacts else None,
+        )  # fmt: skip
         if not self.unused:
             self._append([started])
             return
@@ -529,11 +431,11 @@ class _Section:
     def _end(
         self, step: BundleStep, action: Mapping[str, Any], attempt: int, outcome: StepOutcome, log: StepLog
     ) -> bool | None:
-        drafts = self._outputs(step.id, attempt, log)
+        drafts = step_outputs(self.section, step.id, attempt, log, self.writer.put_blob)
         if outcome.status == "cancelled":
             self.interrupted.append(step.id)
             charged = self._charge(attempt, outcome.usage)
-            self._append([*drafts, self._interrupted(step.id, attempt, "cancelled"), charged])
+            self._append([*drafts, step_interrupted(self.section, step.id, attempt, "cancelled"), charged])
             return None
         identity: Mapping[str, Any] = {}
         if outcome.status == "ok" and self.last_of[step.address] == step.id:
@@ -582,27 +484,6 @@ class _Section:
 
     def _text(self, text: str, chars: int) -> str:
         return clip(self.context.redactor.redact(text)[:chars], 4 * chars)
-
-    def _outputs(self, step_id: str, attempt: int, log: StepLog) -> list[Draft]:
-        out = []
-        streams: tuple[tuple[str, StreamLog], ...] = (("out", log.out), ("err", log.err))
-        for name, stream in streams:
-            if stream.total:
-                payload = {
-                    "section": self.section,
-                    "step_id": step_id,
-                    "attempt": attempt,
-                    "stream": name,
-                    "blob": self.writer.put_blob(stream.content()),
-                    "bytes": stream.total,
-                    "truncated": stream.truncated,
-                }
-                out.append(Draft("step.output", payload))
-        return out
-
-    def _interrupted(self, step_id: str, attempt: int, found: str) -> Draft:
-        payload = {"section": self.section, "step_id": step_id, "attempt": attempt, "found": clip(found, 1024)}
-        return Draft("step.interrupted", payload)
 
     # --- what came of it ------------------------------------------------------------------------------------------
 

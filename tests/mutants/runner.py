@@ -131,13 +131,13 @@ MUTANTS: list[Mutant] = [
     # --- P2: interrupted steps
     Mutant(
         "a-dead-launcher-leaves-no-doubt", _RUNNER,
-        "            self._append([*outputs, self._interrupted(step_id, attempt, error.message), charged])\n",
+        "            self._append([*outputs, step_interrupted(self.section, step_id, attempt, error.message), charged])\n",
         "            self._append([*outputs, charged])\n",
         "P2", (f"{_STOPS}::test_a_launcher_that_dies_leaves_a_recorded_doubt",),
     ),
     Mutant(
         "a-cancelled-step-leaves-no-doubt", _RUNNER,
-        '            self._append([*drafts, self._interrupted(step.id, attempt, "cancelled"), charged])\n',
+        '            self._append([*drafts, step_interrupted(self.section, step.id, attempt, "cancelled"), charged])\n',
         "            self._append([*drafts, charged])\n",
         "P2", (f"{_STOPS}::test_a_request_of_another_process_stops_the_running_step",),
     ),
@@ -154,7 +154,7 @@ MUTANTS: list[Mutant] = [
         "P2", (_RERUN,),
     ),
     Mutant(
-        "every-step-declares-itself-idempotent", _RUNNER,
+        "every-step-declares-itself-idempotent", "clockwork_nb/forge/step_events.py",
         '"idempotent": bool(action["idempotent"]),',
         '"idempotent": True,',
         "P2", (f"{_SWEEP}[submit-while-a-step-runs]",),
@@ -174,7 +174,7 @@ MUTANTS: list[Mutant] = [
     ),
     Mutant(
         "interpreters-are-not-checked", _RUNNER,
-        "        self._check_interpreters(done)\n",
+        "        check_interpreters(self.bundle, done)\n",
         "",
         "P25", (f"{_SECTIONS}::test_an_interpreter_that_was_replaced_is_not_used",),
     ),
@@ -185,9 +185,9 @@ MUTANTS: list[Mutant] = [
         "P25", (f"{_SECTIONS}::test_an_artifact_changed_after_approval_stops_the_section",),
     ),
     Mutant(
-        "a-stale-plan-runs", _RUNNER,
-        "        if found != planned:\n",
-        "        if found[0] != planned[0]:\n",
+        "a-stale-plan-runs", "clockwork_nb/forge/preconditions.py",
+        "    if found != planned:\n",
+        "    if found[0] != planned[0]:\n",
         "P41", (f"{_ONCE}::test_a_plan_of_another_moment_of_the_state_runs_nothing",),
     ),
     Mutant(
