@@ -81,7 +81,7 @@ def naming(state: JobState, bound: Mapping[str, Any]) -> str:
 def other_scripts(state: JobState, bound: Mapping[str, Any]) -> bool:
     """Return whether the job has asked about the same plan with other scripts than those in *bound*."""
     return any(
-        decision.binds["plan"] == bound["plan"] and decision.binds["bundle"] != bound["bundle"]
+        decision.binds.get("plan") == bound.get("plan") and decision.binds.get("bundle") != bound.get("bundle")
         for decision in state.decisions.values()
     )
 

@@ -149,6 +149,7 @@ def _question(state: JobState, decision: Decision, now: datetime) -> dict[str, A
     since = datetime.fromisoformat(asked.created_at) if asked else now
     return {
         "plan": str(decision.binds["plan"]),
+        "bundle": str(decision.binds.get("bundle", "")),
         "section": decision.section,
         "summary": asked.summary if asked else "",
         "since": since.astimezone().strftime("%H:%M"),

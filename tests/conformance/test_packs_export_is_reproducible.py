@@ -71,7 +71,7 @@ def export(root: Path, surroundings: dict[str, Any], *flags: str) -> bytes:
         for path in (base, *base.rglob("*")):
             if path.name != "default.key":
                 os.chown(path, user, user)
-        for path in (root, *list(root.parents)[:2]):
+        for path in (root, *list(root.parents)[:3]):
             path.chmod(path.stat().st_mode | 0o111)
     done = subprocess.run(
         [*prefix, sys.executable, "-c", _EXPORT, surroundings.get("umask", "022"), str(user or ""), *flags],

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 
 from clockwork_nb.testing.project import Project
@@ -87,6 +89,7 @@ def test_pause_lets_the_cell_end_and_resume_goes_on(project: Project) -> None:
         wait_for_events(project, 2, of="cell.started")
         job = newest(project)
         project.run("job", "pause", job)
+        time.sleep(1)  # the engine looks four times a second
         (project.folder / "go").touch()
         _, err = process.communicate(timeout=60)
     finally:
