@@ -23,6 +23,7 @@ __all__ = [
     "add_variables",
     "budgets_of",
     "plan_options",
+    "seconds",
 ]
 
 
@@ -95,7 +96,12 @@ def _pair(text: str) -> tuple[str, str]:
     return name, value
 
 
-def _seconds(text: str) -> int:
+def seconds(text: str) -> int:
+    """Return whole seconds, up to a day.
+
+    Raises:
+        argparse.ArgumentTypeError: it is something else.
+    """
     return _whole(text, 86_400)
 
 
@@ -124,7 +130,7 @@ def add_plan(parser: argparse.ArgumentParser) -> None:
 
 def add_section(parser: argparse.ArgumentParser) -> None:
     """Add what decides how steps run."""
-    parser.add_argument("--timeout-per-step", metavar="SECONDS", type=_seconds, help="shorten every step's time limit")
+    parser.add_argument("--timeout-per-step", metavar="SECONDS", type=seconds, help="shorten every step's time limit")
     parser.add_argument("--parallelism", metavar="N", type=_count, default=8, help="steps at once (default 8)")
 
 
@@ -151,7 +157,9 @@ _BUDGET_WORDS = {
 def _amount(text: str) -> str:
     whole, _, rest = text.partition(".")
     if not whole.isdecimal() or len(whole) > 15 or not (rest == "" or (rest.isdecimal() and len(rest) <= 9)):
-        raise argparse.ArgumentTypeError(f"{text[:40]!r} is not a number of at least 0")
+        raise argparse.ArgumentTypeError(f"{text[:40]!r} is not a number above 0")
+    if not whole.strip("0") and not rest.strip("0"):
+        raise argparse.ArgumentTypeError("0 is no limit; leave it out to have none")
     return text.rstrip(".")
 
 

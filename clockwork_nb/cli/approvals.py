@@ -72,7 +72,7 @@ def _ask_for_plan(jobs: Jobs, args: argparse.Namespace, out: Output) -> tuple[st
     out.text(plan_text(document, digest, color=out.color))
     if "edited by hand" in asked["summary"]:
         out.text(f"\n{visible(asked['summary'])}")
-    if ask(f"\nApprove plan {digest[:8]}?  Type yes: ") != "yes":
+    if ask(f"\nApprove plan {digest[:8]}?  Type yes: ").lower() not in {"y", "yes"}:
         raise ApprovalRequiredError(
             f"nothing was approved; {args.job} still waits", hint=f'Refuse     clockwork reject {args.job} --reason "…"'
         )
@@ -83,5 +83,5 @@ def reject(args: argparse.Namespace, out: Output) -> int:
     """Refuse the plan a job waits for."""
     document = Jobs().reject(args.job, reason=args.reason, claimed=args.by or "")
     out.document(document)
-    out.text(f'Refused plan {document["plan"][:8]} by {document["by"]} "{document["reason"]}". Nothing was run.')
+    out.text(f'Refused plan {document["plan"][:8]} by {document["by"]} "{document["reason"]}". Nothing of it was run.')
     return 0

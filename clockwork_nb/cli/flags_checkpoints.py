@@ -22,7 +22,7 @@ def _verb(verbs: Any, name: str, text: str) -> argparse.ArgumentParser:
 
 def add(verbs: Any) -> None:
     """Add the verbs to *verbs*."""
-    group = verbs.add_parser("checkpoint", help="what a job told on its way: list, show, add")
+    group = verbs.add_parser("checkpoint", help="what a job told on its way: list, show, emit")
     checkpoints = group.add_subparsers(metavar="VERB", dest="checkpoint_verb", required=True, parser_class=Parser)
     parser = _verb(checkpoints, "list", "list a job's checkpoints, oldest first")
     parser.add_argument("--type", metavar="TYPE", help="only this type")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from clockwork_nb.arguments import Parser, add_budgets, add_environment, add_job, add_section
+from clockwork_nb.arguments import Parser, add_budgets, add_environment, add_job, add_section, seconds
 
 __all__ = ["add", "add_to_job_group"]
 
@@ -58,7 +58,7 @@ def add(verbs: Any) -> None:
     )
     parser.add_argument("--idempotent", action="store_true", help="it may run again after it was cut off")
     parser.add_argument("--detach", action="store_true", help="run it in the background; it outlives this shell")
-    parser.add_argument("--timeout", metavar="SECONDS", type=int, default=0, help="stop it after so long")
+    parser.add_argument("--timeout", metavar="SECONDS", type=seconds, default=0, help="stop it after so long")
     parser.add_argument("--out-dir", metavar="DIR", help="where the pack goes (default clockwork-out)")
     add_budgets(parser)
     add_environment(parser)

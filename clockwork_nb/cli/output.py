@@ -29,6 +29,8 @@ class Output:
         self.live = sys.stderr.isatty() and not json
         """Whether somebody watches stderr, so that a line there may change while they wait."""
         self.lost = ""
+        self.gone = False
+        """Whether a reader went away."""
         self._open_line = False
         self._lock = threading.Lock()
 
@@ -51,6 +53,7 @@ class Output:
                 stream.buffer.write(data)
                 stream.flush()
             except BrokenPipeError:
+                self.gone = True
                 _silence(stream)
             except OSError as problem:
                 self.lost = self.lost or f"cannot write to {stream.name}: {problem.strerror}"
@@ -108,6 +111,7 @@ class Output:
             stream.write(text)
             stream.flush()
         except BrokenPipeError:
+            self.gone = True
             _silence(stream)
         except OSError as error:
             self.lost = self.lost or f"cannot write to {stream.name}: {error.strerror}"

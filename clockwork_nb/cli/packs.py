@@ -39,6 +39,8 @@ def jobpack_export(args: argparse.Namespace, out: Output) -> int:
     out.text(f"{exported.path}{state}")
     if exported.footer:
         out.text(exported.footer)
+    if packs.kept is not None:
+        out.note(f"the pack that had this name is kept as {packs.kept.name}")
     for sha256, size in exported.left_out:
         out.note(f"not included: an artifact of {size:,} bytes, sha256 {sha256} (--max-artifact-bytes)")
     if args.key or args.ssh_agent is not None:

@@ -54,12 +54,12 @@ def decide(section: Section, out: Output, *, settings: Settings, auto_approve: b
 
             out.text(f"\n  {edited_words(section.edited)}")
         _answer(section, settings, auto_approve=auto_approve, json=out.json)
-    except KeyboardInterrupt:
-        section.cancel("stopped at the question")
-        raise
-    except Terminated:
-        section.leave()  # the system stopped us, nobody has answered
-        raise
+    except (KeyboardInterrupt, Terminated) as stopped:
+        section.leave()  # nobody has answered
+        if isinstance(stopped, Terminated):
+            raise
+        first, rest = section.waiting_lines()
+        raise InterruptedByUserError(f"stopped at the question. {first}", hint=rest) from None
 
 
 def _answer(section: Section, settings: Settings, *, auto_approve: bool, json: bool) -> None:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import shlex
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from clockwork_nb.arguments import budgets_of
-from clockwork_nb.errors import InvalidInputError
+from clockwork_nb.errors import InterruptedByUserError, InvalidInputError, TerminatedError
 from clockwork_nb.settings import load_settings
 
 if TYPE_CHECKING:
@@ -93,7 +94,13 @@ def _detach(job: SpecJob, args: argparse.Namespace, out: Output) -> int:
     settings, job_id = job.session.settings, job.run.job_id
     job.run.close("detached")
     flags = ["--out-dir", str(Path(args.out_dir or settings.out).absolute())]
-    output = start_detached(open_store(settings), settings, job_id, flags)
+    if getattr(args, "timeout_per_step", None):
+        flags += ["--timeout-per-step", str(args.timeout_per_step)]
+    if getattr(args, "parallelism", None):
+        flags += ["--parallelism", str(args.parallelism)]
+    output = start_detached(
+        open_store(settings), settings, job_id, flags, auto_approve=getattr(args, "auto_approve", False)
+    )
     return _say_detached(job_id, output, out)
 
 
@@ -113,7 +120,7 @@ def _run(job: SpecJob, args: argparse.Namespace, out: Output, *, streams: bool, 
 
     outcomes: list[SectionOutcome] = []
     said = _Streams(out, shown=streams)
-    if streams:
+    if streams and not job.session.settings.headless:  # in the background it would go to a file, secrets and all
         job.session.on_output = said.take
     for section in job.sections(rerun):
         if section.needs_approval:
@@ -127,11 +134,9 @@ def _run(job: SpecJob, args: argparse.Namespace, out: Output, *, streams: bool, 
         outcomes.append(outcome)
         if outcome.error is not None:
             said.end()
-            return (
-                _failed(job, outcome, out, said, streams=streams)
-                if streams
-                else report(outcome, out, terminated=stop.terminated)
-            )
+            if not streams:
+                return report(outcome, out, terminated=stop.terminated)
+            return _failed(outcome, out, said, terminated=stop.terminated)
         if not streams:
             out.text(outcome.text(color=out.color))
     said.end()
@@ -148,10 +153,12 @@ def _export(job: SpecJob, args: argparse.Namespace) -> ExportedPack:
     return Packs(job.session.settings, Path(where) if where else None).export(job.run.job_id)
 
 
-def _failed(job: SpecJob, outcome: SectionOutcome, out: Output, said: _Streams, *, streams: bool) -> int:
+def _failed(outcome: SectionOutcome, out: Output, said: _Streams, *, terminated: bool) -> int:
     error = outcome.error
     assert error is not None
-    out.document({**outcome.to_document(), **(said.document() if streams else {})})
+    if terminated and isinstance(error, InterruptedByUserError):
+        error = TerminatedError(error.message, hint=error.hint, details=error.details)
+    out.document({**outcome.to_document(), **said.document()})
     out.error(error)
     return error.exit_code
 
@@ -232,8 +239,22 @@ def wrap(args: argparse.Namespace, out: Output) -> int:
         adapter="command",
         steps=(step,),
         environment_rules=tuple(args.env_rule),
+        expected_artifacts=artifacts,
     )
-    return _submit(spec, Path.cwd(), args, out)
+    _refuse_secrets(words)
+    return _submit(spec, Path.cwd().resolve(), args, out)
+
+
+def _refuse_secrets(words: tuple[str, ...]) -> None:
+    """Refuse a command that holds what a secret variable holds: the log would keep it in clear."""
+    from clockwork_nb.session.execution import secret_variables
+
+    for name, value in secret_variables(os.environ).items():
+        if any(value in word for word in words):
+            raise InvalidInputError(
+                f"the command holds the value of {name}, and the job's log would keep it",
+                hint=f"Let the command take it from the environment:  clockwork wrap -- sh -c '… \"${name}\" …'",
+            )
 
 
 def _clip(text: str, limit: int = 300) -> str:

@@ -39,9 +39,16 @@ def job_watch(args: argparse.Namespace, out: Output) -> int:
 
     jobs = Jobs()
     lines = _Lines(jobs, args.job, out)
-    for news, _state, _running in follow(jobs.store, args.job):
-        for event in news:
-            lines.tell(event)
+    try:
+        for news, _state, _running in follow(jobs.store, args.job):
+            for event in news:
+                lines.tell(event)
+            if out.gone:
+                return 0
+    except KeyboardInterrupt:
+        raise InterruptedByUserError(
+            "stopped watching; the job goes on", hint=f"Watch again: clockwork job watch {args.job}"
+        ) from None
     document = jobs.status(args.job)
     if not out.json:
         from clockwork_nb.render.job import job_status_text
@@ -117,5 +124,6 @@ def job_pause(args: argparse.Namespace, out: Output) -> int:
         out.text(f"{args.job} is {document['status']}.")
     else:
         out.text(f"{args.job} was asked to pause" + ("." if args.now else "; steps that run come to their end first."))
-    out.text(f"Next      clockwork job resume {args.job}")
+    if document["status"] not in {"completed", "canceled"}:
+        out.text(f"Next      clockwork job resume {args.job}")
     return 0

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import stat
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -18,7 +20,7 @@ __all__ = ["METER_NAME", "Meter", "Usage", "read_usage"]
 METER_NAME: Final = "meter.jsonl"
 """The file, in a step's private folder, that the step writes to what it used up; ``CW_METER`` names it."""
 
-_METER_BYTES: Final = 64 * 1024
+_METER_BYTES: Final = 1 << 20
 _MOST: Final = 10**12
 
 
@@ -115,10 +117,18 @@ def read_usage(path: Path) -> Usage:
     Each line is a JSON object with ``tokens`` (whole number), ``cost`` (number or decimal text), or both.
     """
     try:
-        with path.open("rb") as file:
-            data = file.read(_METER_BYTES + 1)
-    except OSError:
+        # Whatever the step put there: a pipe must not make anybody wait, a link must not be followed.
+        handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC)
+    except FileNotFoundError:
         return Usage()
+    except OSError as error:
+        return Usage(problem=f"what it wrote to CW_METER cannot be read: {error.strerror}")
+    try:
+        if not stat.S_ISREG(os.fstat(handle).st_mode):
+            return Usage(problem="CW_METER is not a file any more")
+        data = os.read(handle, _METER_BYTES + 1)
+    finally:
+        os.close(handle)
     if len(data) > _METER_BYTES:
         return Usage(problem=f"what it wrote to CW_METER is longer than {_METER_BYTES} bytes")
     tokens, cost = 0, Decimal(0)

@@ -28,7 +28,10 @@ class Publisher:
         self._known: dict[str, str] | None = None
 
     def drafts(self, paths: Sequence[str], step_id: str) -> list[Draft]:
-        """Return the events for *paths* (relative to the root) that are new, differ from what was recorded, or are gone."""
+        """Return the events for *paths* (relative to the root) that are new, differ from what was recorded, or are gone.
+
+        *step_id* is who left them, empty when no step did.
+        """
         if not paths:
             return []
         with self._lock:
@@ -42,7 +45,7 @@ class Publisher:
 
     def _draft(self, path: str, step_id: str, known: dict[str, str]) -> Draft | None:
         content = read_below(self._root, path)
-        payload: dict[str, Any] = {"path": path, "step_id": step_id}
+        payload: dict[str, Any] = {"path": path, **({"step_id": step_id} if step_id else {})}
         if content is None:
             if path not in known:
                 return None

@@ -227,6 +227,7 @@ class _Section:
                 self.state.flush()
 
     def _charge_rest(self) -> None:
+        self.excess = self.excess or self.meter.overrun()
         rest = self.meter.rest()
         drafts = [charge_budget(rest)] if rest.active_ms else []
         if self.excess is not None:
@@ -250,7 +251,7 @@ class _Section:
             waiting=tuple(walked.waiting),
             stopped=self.stopped,
             state=self.image.document() if existed or self.fold.touches else None,
-            error=None if complete else self._error(walked),
+            error=None if complete and self.excess is None else self._error(walked),
         )
 
     def _error(self, walked: WalkResult) -> ClockworkError:
@@ -261,6 +262,7 @@ class _Section:
             walked,
             stopped=self.stopped,
             interrupted=self.interrupted,
+            rerun=[i for i in self.interrupted if not self.actions[i]["idempotent"]],
             excess=self.excess,
             failed=None if outcome is None else (self.actions[first], outcome),
             log=self._shown(outcome.log) if outcome is not None else "",
@@ -359,8 +361,10 @@ class _Section:
             ended = self._attempt(step_id)
             if ended is not False or not again or self.soft or self.outcomes[step_id].final:
                 return ended
-            if self.context.cancel.wait(wait_s):
-                return False
+            until = time.monotonic() + wait_s
+            while time.monotonic() < until:
+                if self.soft or self.context.cancel.wait(_POLL_S):
+                    return False
             again, wait_s = again - 1, min(wait_s * 2, 30 * self.context.backoff_s)
 
     def _attempt(self, step_id: str) -> bool | None:
@@ -444,6 +448,8 @@ class _Section:
                 outcome = replace(
                     outcome, status="failed", code="E_ADAPTER_FAIL", note=problem, tail=log.tail(), log=None
                 )
+        if outcome.status == "ok" and outcome.usage.problem and self.writer.limits().keys() & {"tokens", "cost"}:
+            outcome = replace(outcome, status="failed", code="E_ADAPTER_FAIL", tail=log.tail(), log=None)
         note = outcome.note
         if log.failure is not None:
             note = f"{note} (the log file could not be written)".strip()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -52,6 +53,7 @@ def section_error(
     *,
     stopped: str,
     interrupted: Sequence[str],
+    rerun: Sequence[str],
     excess: Excess | None,
     failed: tuple[Mapping[str, Any], StepOutcome] | None,
     log: str,
@@ -59,14 +61,15 @@ def section_error(
     """Return the error of a section that is not complete.
 
     Args:
-        stopped: see `SectionResult`.
+        stopped, interrupted: see `SectionResult`.
+        rerun: those of the interrupted ones that a person has to ask for by name.
         excess: the budget that stopped it, if one did.
         failed: the plan's action and the outcome of the first step that failed, if one did.
         log: the file with that step's output, as people read it.
     """
     counts = f"{len(walked.done)} done, {len(walked.failed)} failed, {len(walked.skipped)} skipped"
     left = len(walked.waiting) + len(interrupted)
-    resume = f"clockwork job resume {job_id}"
+    resume = f"clockwork job resume {job_id}" + "".join(f" --rerun {shlex.quote(step)}" for step in rerun)
     if stopped == "lost":
         return LeaseLostError("another process took this job over", details={"done": len(walked.done)})
     if excess is not None:
@@ -84,9 +87,18 @@ def section_error(
     action, outcome = failed
     return _failure(action, outcome)(
         f"{action['id']} failed: {outcome.note} ({counts})",
-        hint=f"State is saved; finished steps will not run again. Fix it, then: {resume}",
+        hint=_fix(action, resume),
         details={"steps": list(walked.failed), "tail": outcome.tail, "log": log},
     )
+
+
+def _fix(action: Mapping[str, Any], resume: str) -> str:
+    if action["change"] == "run":
+        return (
+            f"If the cause is outside the job: put it right, then: {resume}\n"
+            "The job keeps its commands; others are a new job."
+        )
+    return f"State is saved; finished steps will not run again. Fix it, then: {resume}"
 
 
 def _failure(action: Mapping[str, Any], outcome: StepOutcome) -> type[ClockworkError]:

@@ -236,12 +236,12 @@ def request_approval(
 
 
 def interrupted_steps(state: JobState, found: Mapping[str, str] | None = None) -> list[Draft]:
-    """Return ``step.interrupted`` for every step that was running when its process died.
+    """Return ``step.interrupted`` for every step that was running when its process died, and the charge for them.
 
     *found* maps a step id to what was found out about it since (``"applied"``, ``"not applied"``); others: ``unknown``.
     """
     known = found or {}
-    return [
+    drafts = [
         Draft(
             "step.interrupted",
             {
@@ -255,6 +255,10 @@ def interrupted_steps(state: JobState, found: Mapping[str, str] | None = None) -
         for name, step in section.steps.items()
         if step.status == "started"
     ]
+    if drafts:  # their process died before it could charge for them
+        again = sum(draft.payload["attempt"] > 1 for draft in drafts)
+        drafts.append(charge_budget(Counters(again, len(drafts), len(drafts))))
+    return drafts
 
 
 def request_stop(

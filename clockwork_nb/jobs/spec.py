@@ -205,6 +205,8 @@ def read_spec(data: bytes, *, name: str) -> JobSpec:
 def _path_problem(text: str) -> str:
     if text.startswith(("/", "~")):
         return "a path here is relative to the workspace"
+    if "" in text.removeprefix("./").split("/"):
+        return "write the path without empty parts"
     if ".." in text.split("/"):
         return "a path here may not leave the workspace"
     return "" if text.isprintable() else "it holds characters that cannot be seen"
@@ -227,7 +229,7 @@ _STEP: Final = Object(
         "id": _ID,
         "summary": Written(),
         "command": Written(65_536),
-        "argv": Items(Written(32_768), 256, 1),
+        "argv": Items(Written(131_072), 4096, 1),
         "executed": Flag(),
         "decision_needed": Flag(),
         "required_action": Written(128),

@@ -18,6 +18,8 @@ def events_text(events: Sequence[Mapping[str, Any]]) -> str:
     lines = []
     for event in events:
         payload = event["payload"]
+        if payload.get("via") in {"auto", "policy"}:
+            payload = {**payload, "by": "no person"}
         facts = [clip(visible(str(payload[k])), 60) for k in _SHOWN if payload.get(k)]
         facts += [f"{k} {short_digest(str(payload[k]))}" for k in _DIGESTS if payload.get(k)]
         time = event["created_at"][11:23]

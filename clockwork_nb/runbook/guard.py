@@ -84,7 +84,7 @@ class RunGuard:
         if asked in {"drain", "pause", "cancel"}:
             self.reason = asked
         excess = self._meter.overrun()
-        if excess is not None and excess.dimension == "wall_time_seconds" and not self.reason:
+        if excess is not None and excess.dimension == "wall_time_seconds" and self.reason in {"", "drain"}:
             self.reason, self.excess = "budget", excess
         if self.reason in {"pause", "cancel", "budget"} and self._kernel:
             self._interrupt()

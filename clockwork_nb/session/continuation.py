@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING, Any
 
 from clockwork_nb.canonical import digest, parse_json
-from clockwork_nb.errors import StepInterruptedError
+from clockwork_nb.errors import InvalidInputError, StepInterruptedError
 from clockwork_nb.ports import Artifact
 from clockwork_nb.session.building import Built
 from clockwork_nb.session.planning import Planned
@@ -49,10 +49,22 @@ def continue_section(
     if known.inputs != inputs:
         run.writer.append([close_section(run.state(), known.number, "stale")])
         return None
+    _check_names(known, rerun)
     if known.steps:
         _check_interrupted(run, known, rerun)
         return _go_on(session, run, known, options)
     return _ask_again(session, run, known, options)
+
+
+def _check_names(known: SectionState, rerun: Collection[str]) -> None:
+    """Refuse a step to run again that there is none of, or that was not cut off."""
+    cut_off = [name for name, step in known.steps.items() if step.status == "interrupted"]
+    for name in rerun:
+        if name not in cut_off:
+            raise InvalidInputError(
+                f"{name} is no interrupted step of this job",
+                hint=f"Interrupted: {', '.join(cut_off) or 'none'}",
+            )
 
 
 def _check_interrupted(run: JobRun, known: SectionState, rerun: Collection[str]) -> None:

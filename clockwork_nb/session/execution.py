@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from clockwork_nb.session.sections import Section
     from clockwork_nb.session.session import Session
 
-__all__ = ["Executed", "execute", "secret_values"]
+__all__ = ["Executed", "execute", "secret_variables"]
 
 _LOST_GRACE_S: Final = 0.5
 """From SIGTERM to SIGKILL for the steps of a job that another process has taken over."""
@@ -75,7 +75,7 @@ def execute(
     confinement = probe()
     redactor = Redactor()
     inherited = session.inherited_environment()
-    for value in (*bundle.secrets.values(), *_secret_variables(section), *secret_values(inherited)):
+    for value in (*bundle.secrets.values(), *_secret_variables(section), *secret_variables(inherited).values()):
         redactor.register(value)
     progress = RunProgress(run.job_id, confinement=_tier(confinement))
     progress.expect(section.planned.document, section.plan_digest)
@@ -145,9 +145,11 @@ def _pass_over(reasons: Mapping[str, str], known: SectionState, section: Section
     return set(reasons)
 
 
-def secret_values(environment: Mapping[str, str]) -> list[str]:
-    """Return the values of *environment* whose names say that they are secret; they are masked in what is kept."""
-    return [v for k, v in environment.items() if len(v) >= _SECRET_CHARS and _SECRET_NAME.search(k) and v.isprintable()]
+def secret_variables(environment: Mapping[str, str]) -> dict[str, str]:
+    """Return those of *environment* whose names say that they are secret; their values are masked in what is kept."""
+    return {
+        k: v for k, v in environment.items() if len(v) >= _SECRET_CHARS and _SECRET_NAME.search(k) and v.isprintable()
+    }
 
 
 def _tier(confinement: Any) -> str:

@@ -71,7 +71,7 @@ def status_document(
         "events": state.seq,
         "snapshot": snapshot,
         "sections": [_section(s) for s in state.sections.values()],
-        "message": _message(state),
+        "message": "" if running else _message(state),
         "next": _next(state, running=running),
     }
 
@@ -139,7 +139,8 @@ def _message(state: JobState) -> str:
     granted = unused_grant(state)
     if granted is not None and not state.final:
         plan = str(granted.binds["plan"])[:8]
-        return f'plan {plan} is approved by {granted.by} "{granted.reason}", not resumed yet'
+        who = "no person" if granted.via in {"auto", "policy"} else granted.by
+        return f'plan {plan} is approved by {who} "{granted.reason}", not resumed yet'
     blocked = state.checkpoints.get("blocked")
     return blocked.summary if blocked is not None and state.status == "blocked_error" else ""
 

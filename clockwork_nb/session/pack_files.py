@@ -57,6 +57,8 @@ def find_pack(folder: Path, name: str) -> Path:
         return named
     if not JOB_ID.match(name):
         raise InvalidInputError(f"{name} is not a file and not a job id", hint="See: clockwork job list")
+    if name.endswith(".zip"):
+        raise InvalidInputError(f"there is no file {name}, neither here nor in {folder}")
     final = folder / f"jobpack_{name}.zip"
     if final.is_file():
         return final

@@ -102,8 +102,9 @@ def latest_exports(path: Path) -> list[str]:
     """
     try:
         lines = [parse_json(line, what=str(path)) for line in read_bytes(path).splitlines()]
-        latest = max(int(line["count"]) for line in lines)
-        return [str(line["manifest"]) for line in lines if line["count"] == latest]
+        # The last line, not the longest log: a repair makes a log shorter.
+        latest = (int(lines[-1]["count"]), str(lines[-1]["head"])) if lines else (0, "")
+        return [str(line["manifest"]) for line in lines if (line["count"], line["head"]) == latest]
     except FileNotFoundError:
         return []
     except (InvalidInputError, KeyError, TypeError, ValueError) as error:

@@ -68,6 +68,8 @@ class Packs:
     def __init__(self, settings: Settings | None = None, out: Path | None = None) -> None:
         self.settings = settings or load_settings(who=False)
         self.folder = (out or self.settings.out).expanduser().absolute() / "jobpacks"
+        self.kept: Path | None = None
+        """Where the last export put the differing pack that had its name, when there was one."""
 
     def export(
         self, job_id: str, *, signed: bool = True, signer: Signer | None = None, most: int | None = None
@@ -124,15 +126,8 @@ class Packs:
         return path
 
     def _set_aside(self, path: Path, data: bytes) -> None:
-        from clockwork_nb.canonical import sha256_hex
-        from clockwork_nb.jobpack.archive import read_archive
-        from clockwork_nb.jobpack.checks import manifest_of
-
-        try:
-            identity = manifest_of(read_archive(data)).sha256
-        except PackError:  # it is no pack (any more): keep it all the same
-            identity = sha256_hex(data)
-        write_atomic(path.with_name(f"{path.stem}.{identity[:12]}.zip"), data, mode=0o644)
+        self.kept = path.with_name(f"{path.stem}.{_identity(data)[:12]}.zip")
+        write_atomic(self.kept, data, mode=0o644)
 
     def write_report(self, job_id: str) -> Path:
         """Write the job's report, one self-contained page, and return where it is."""
@@ -192,7 +187,7 @@ class Packs:
 
         path = Path(target)
         if not path.is_file():
-            path = find_pack(self.folder, target)
+            path = self._pack_of(target)
             job = job or (None if target == path.name else target)
         if footer is not None:
             pinned = parse_footer(footer.strip())
@@ -218,6 +213,17 @@ class Packs:
         if found.report.ok and exports and found.report.manifest_sha256 not in exports:
             return check(exports[-1])  # it is a pack of this job, but not the one that was exported from it last
         return found
+
+    def _pack_of(self, target: str) -> Path:
+        """Return the pack that *target* means: of a job the one that was exported last, when it is still there.
+
+        Raises:
+            InvalidInputError: there is none. StoreCorruptError: what is remembered is damaged.
+        """
+        path = find_pack(self.folder, target)
+        exports = latest_exports(self._exports(target)) if target != path.name else []
+        others = [p for p in self.folder.glob(f"jobpack_{target}*.zip") if p != path] if exports else []
+        return next((p for p in (path, *sorted(others)) if _identity(read_pack(p)) in exports), path)
 
     def relied_on(self, target: str, *, unverified: bool = False, **asked: Any) -> Examination:
         """Return the examination of a pack that somebody wants to look into, verified unless *unverified* allows less.
@@ -268,3 +274,15 @@ def _size(path: Path) -> int:
         return path.stat().st_size
     except OSError:
         return 0  # reading the blob says what is wrong with it
+
+
+def _identity(data: bytes) -> str:
+    """Return the manifest's digest of a pack; of what is no pack (any more) the digest of its bytes."""
+    from clockwork_nb.canonical import sha256_hex
+    from clockwork_nb.jobpack.archive import read_archive
+    from clockwork_nb.jobpack.checks import manifest_of
+
+    try:
+        return str(manifest_of(read_archive(data)).sha256)
+    except PackError:
+        return sha256_hex(data)

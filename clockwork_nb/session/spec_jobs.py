@@ -13,6 +13,7 @@ from clockwork_nb.errors import (
     InvalidInputError,
     InvalidTransitionError,
 )
+from clockwork_nb.forge.publishing import Publisher
 from clockwork_nb.jobpack.layout import PUBLISHED_BY_US, SPEC_TEXTS
 from clockwork_nb.ports import Draft
 from clockwork_nb.session.jobs import SPEC_ADAPTERS
@@ -75,6 +76,11 @@ class SpecJob:
         if kept is None:
             kept = parse_json(store.blobs(job_id).get(document["jobspec_blob"]), what="the job's spec")
         spec = JobSpec.from_document(kept)
+        root = Path(document["root"])
+        if not root.is_dir() or root.resolve() != root:
+            raise InvalidInputError(
+                f"the folder {root} of job {job_id} is gone, or leads elsewhere now", hint="Put it back to go on."
+            )
         run = JobRun.take(store, job_id, claim=claim)
         return cls(run, SpecSession(spec, Path(document["root"]), job_id, settings=settings, clock=clock))
 
@@ -129,12 +135,15 @@ class SpecJob:
         Raises:
             AcceptMissingArtifactError: E_ACCEPT_MISSING_ARTIFACT: a file the spec expects was never left by a step.
         """
+        expected = self.session.spec.expected_artifacts
+        late = [path for path in expected if path not in self.run.state().published]
+        self.run.writer.append(Publisher(self.session.workspace.root, self.run.writer).drafts(late, ""))
         state = self.run.state()
-        missing = [path for path in self.session.spec.expected_artifacts if path not in state.published]
+        missing = [path for path in expected if path not in state.published]
         if missing:
             error = AcceptMissingArtifactError(
                 f"the job was to leave {', '.join(missing[:5])}, and no step did",
-                hint="Name the file among a step's artifacts, and let the step write it; then resume the job.",
+                hint=f"Its commands ran and will not run again. Put the file there, then: clockwork job resume {self.run.job_id}",
                 details={"missing": missing},
             )
             self.run.break_off(error)
@@ -162,7 +171,8 @@ def submit(
         source: the text the spec was read from; it becomes part of the evidence.
 
     Raises:
-        InvalidInputError: the id is taken, the adapter is another's, or a part needs what comes after it.
+        InvalidInputError: the id is taken, the adapter is another's, a part needs what comes after it, or what is
+            expected is left by no step.
     """
     from clockwork_nb.forge.adapters.steps import check_order
 
@@ -170,9 +180,12 @@ def submit(
     adapter = spec.adapter
     if adapter not in SPEC_ADAPTERS:
         raise InvalidInputError(f"a {adapter} job is not made of a spec's steps")
+    from clockwork_nb.jobs.spec import JobSpec as Spec
+
+    kept = spec.to_document()
+    Spec.from_document(kept)  # what cannot be read back could not be resumed
     check_order(spec.steps)
     _check_artifacts(spec)
-    kept = spec.to_document()
     text = canonical_json(kept)
     document: dict[str, Any] = {"root": str(root)}
     document |= {"jobspec": kept} if len(text) <= _KEPT_BYTES else {"jobspec_blob": sha256_hex(text)}
@@ -203,6 +216,13 @@ def _published(source: bytes) -> list[Draft]:
 
 
 def _check_artifacts(spec: JobSpec) -> None:
+    left = {path for step in spec.steps for path in step.artifacts}
+    for path in spec.expected_artifacts:
+        if path not in left:
+            raise InvalidInputError(
+                f"{path} is expected, and no step names it among its artifacts",
+                hint=f"Add  artifacts: [{path}]  to the step that writes it.",
+            )
     for step in spec.steps:
         for path in step.artifacts:
             if path in PUBLISHED_BY_US:

@@ -180,8 +180,8 @@ def _plan(found: _Found, job_id: str, truncate_at: int | None, *, to_last_valid:
         kind, finding, reason = _damage_beside_log(found)
     if not kind:
         raise InvalidInputError(
-            f"job {job_id} is not damaged; there is nothing to repair",
-            hint=f"Look with: clockwork store check {job_id}",
+            f"the log of job {job_id} and what stands beside it are not damaged; there is nothing to repair",
+            hint=f"Look with: clockwork store check {job_id}\nBlobs can only be put back from a backup.",
             details={"job_id": job_id},
         )
     if chosen and kind != "cut":

@@ -139,6 +139,11 @@ def test_a_missing_expected_artifact_keeps_the_job_from_completing(project: Proj
     told = project.run("job", "submit", "spec.yaml", "--job-id", "x", expect=5)
     assert "E_ACCEPT_MISSING_ARTIFACT" in told.err
     assert status(project, "x") == "blocked_error"
+    project.write(
+        {"bad.yaml": "name: x\ninputs:\n  steps:\n    - {id: a, command: 'true'}\nexpected_artifacts: [out.txt]\n"}
+    )
+    assert "no step names it" in project.run("job", "submit", "bad.yaml", expect=6).err
+    assert "E_ACCEPT_MISSING_ARTIFACT" in project.run("wrap", "--artifact", "none.txt", "--", "true", expect=5).err
 
 
 def test_a_step_that_is_not_executed_is_skipped_and_what_follows_runs(project: Project) -> None:

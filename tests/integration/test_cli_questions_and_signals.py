@@ -57,11 +57,13 @@ def test_risky_plan_says_the_risk_in_the_question(project: Project) -> None:
 
 
 @pytest.mark.parametrize("place", [QUESTION, "Reason"])
-def test_ctrl_c_at_the_question_ends_the_job(project: Project, place: str) -> None:
+def test_ctrl_c_at_the_question_leaves_it_open(project: Project, place: str) -> None:
     project.write({"main.cw": SITE})
     answers: list[tuple[str, str | signal.Signals]] = [(QUESTION, "yes\n")] if place == "Reason" else []
-    project.converse("apply", answers=[*answers, (place, signal.SIGINT)], expect=130)
-    assert project.jobs()[0]["status"] == "canceled"
+    done = project.converse("apply", answers=[*answers, (place, signal.SIGINT)], expect=130)
+    job = project.jobs()[0]
+    assert job["status"] == "blocked_decision"
+    assert f"clockwork approve {job['id']} --plan" in done.out
     assert not (project.folder / "out").exists()
 
 

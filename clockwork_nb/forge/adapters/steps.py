@@ -110,7 +110,10 @@ def plan_steps(
 def _reason(step: StepSpec) -> str:
     if not step.executed:
         return "not executed, as the spec says"
-    return "asks for a decision" if step.decision_needed else ""
+    if not step.decision_needed:
+        return ""
+    wanted = "" if step.required_action in {"", "approval"} else f": {_one_line(step.required_action)}"
+    return f"asks for a decision{wanted}"
 
 
 def shown_command(step: StepSpec) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from pathlib import Path
 
@@ -120,5 +121,13 @@ def test_nonsense_is_told_and_charges_nothing(tmp_path: Path, text: str) -> None
 
 def test_a_flood_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "meter.jsonl"
-    path.write_bytes(b'{"tokens": 1}\n' * 10_000)
+    path.write_bytes(b'{"tokens": 1}\n' * 100_000)
     assert "longer than" in read_usage(path).problem
+
+
+def test_what_is_no_file_is_told_and_nobody_waits_for_it(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "link").symlink_to("/etc/passwd")
+    (tmp_path / "folder").mkdir()
+    for name in ("pipe", "link", "folder"):
+        assert "CW_METER" in read_usage(tmp_path / name).problem

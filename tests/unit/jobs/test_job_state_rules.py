@@ -192,9 +192,10 @@ def test_a_step_without_a_result_keeps_its_section_and_job_open(approved: Any) -
         commands.close_section(job.state, 1, "completed")
     with pytest.raises(InvalidTransitionError, match="no result"):
         job.append(commands.finish(job.state, "completed"))
-    (interrupted,) = commands.interrupted_steps(job.state, {"s:1": "not applied"})
+    interrupted, charged = commands.interrupted_steps(job.state, {"s:1": "not applied"})
     assert interrupted.payload["found"] == "not applied"
-    job.append([interrupted])
+    job.append([interrupted, charged])
+    assert job.state.counters.step_count == 1  # its process died before it could charge for it
     assert commands.interrupted_steps(job.state) == []
     closed = commands.close_section(job.state, 1, "failed")
     assert (closed.payload["done"], closed.payload["failed"]) == (0, 1)

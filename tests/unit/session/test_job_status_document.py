@@ -59,7 +59,15 @@ def test_waiting_job_says_since_when_and_offers_both_answers() -> None:
     state.checkpoints["decision-needed"] = Checkpoint(7, "decision-needed", "apply: 2 to create", [], asked)
     document = made(state)
     assert document["waiting"] == [
-        {"plan": PLAN, "bundle": "", "section": 1, "summary": "apply: 2 to create", "for_ms": 720_000, "quorum": 1, "approved_by": []}
+        {
+            "plan": PLAN,
+            "bundle": "",
+            "section": 1,
+            "summary": "apply: 2 to create",
+            "for_ms": 720_000,
+            "quorum": 1,
+            "approved_by": [],
+        }
         | {"since": datetime.fromisoformat(asked).astimezone().strftime("%H:%M")}
     ]
     assert document["next"] == [
