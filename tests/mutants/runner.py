@@ -100,7 +100,7 @@ MUTANTS: list[Mutant] = [
         '        self.writer.append([*drafts, Draft("job.finished", {"status": status, "reason_codes": []})])\n',
         "        self.writer.append(drafts)\n"
         '        self.writer.append([Draft("job.finished", {"status": status, "reason_codes": []})])\n',
-        "P1", (f"{_SWEEP}[apply-before-its-end-is-written]",),
+        "P1", ("tests/unit/session/test_end_of_a_job_is_one_append.py",),
     ),
     Mutant(
         "what-a-step-printed-is-recorded-after-its-end", _RUNNER,
