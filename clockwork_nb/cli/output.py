@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import select
 import sys
 import threading
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import TYPE_CHECKING, Any, Final, TextIO
 
 from clockwork_nb import __version__
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from clockwork_nb.errors import ClockworkError
 
 __all__ = ["Output"]
+
+_LOOK_S: Final = 0.1
 
 
 class Output:
@@ -43,21 +49,31 @@ class Output:
         """Print one line of data on stdout, whatever the form of the output."""
         self._write(sys.stdout, text + "\n")
 
-    def raw(self, data: bytes, *, error: bool) -> None:
-        """Pass *data* on to stdout or stderr, byte for byte."""
+    def raw(self, data: bytes, *, error: bool, give_up: Callable[[], bool] = lambda: False) -> None:
+        """Pass *data* on to stdout or stderr, byte for byte. A reader that stalls is waited for until *give_up* says no."""
         with self._lock:
             stream = sys.stderr if error else sys.stdout
             self._open_line = not data.endswith(b"\n")
             try:
                 stream.flush()
-                stream.buffer.write(data)
-                stream.flush()
+                self._pass_on(stream.fileno(), data, give_up)
             except BrokenPipeError:
                 self.gone = True
                 _silence(stream)
             except OSError as problem:
                 self.lost = self.lost or f"cannot write to {stream.name}: {problem.strerror}"
                 _silence(stream)
+
+    def _pass_on(self, handle: int, data: bytes, give_up: Callable[[], bool]) -> None:
+        left = memoryview(data)
+        while left:
+            # What select(2) calls writable takes PIPE_BUF bytes without making anybody wait.
+            if select.select([], [handle], [], _LOOK_S)[1]:
+                with contextlib.suppress(BlockingIOError):
+                    left = left[os.write(handle, left[: select.PIPE_BUF]) :]
+            elif give_up():
+                self.lost = self.lost or "the reader of the output stalled; what it did not take is in the job's log"
+                return
 
     def end_raw(self) -> None:
         """Begin a new line on stderr of a terminal when what was passed on last did not end its own."""

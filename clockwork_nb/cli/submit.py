@@ -7,6 +7,7 @@ import json
 import os
 import shlex
 import sys
+import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -126,6 +127,7 @@ def _run(job: SpecJob, args: argparse.Namespace, out: Output, *, streams: bool, 
         if section.needs_approval:
             decide(section, out, settings=job.session.settings, auto_approve=getattr(args, "auto_approve", False))
         with stopping() as stop, StepLines(out) as lines:
+            said.stop = stop
             on_event = None if streams else lines.begin(section, section.events())
             outcome = section.run(
                 on_event=on_event, stop=stop, parallelism=getattr(args, "parallelism", 8),
@@ -196,12 +198,14 @@ class _Streams:
     def __init__(self, out: Output, *, shown: bool) -> None:
         self._out = out
         self._shown = shown
+        self.stop: threading.Event | None = None
+        """Set when the run is to stop: then nobody waits any more for whoever reads the output."""
         self._kept: dict[str, bytearray] = {"out": bytearray(), "err": bytearray()}
 
     def take(self, stream: Literal["out", "err"], data: bytes) -> None:
         """Take the next bytes of *stream*."""
         if not self._out.json:
-            self._out.raw(data, error=stream == "err")
+            self._out.raw(data, error=stream == "err", give_up=lambda: self.stop is not None and self.stop.is_set())
             return
         kept = self._kept[stream]
         kept += data

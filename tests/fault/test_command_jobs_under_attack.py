@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import os
 import signal
+import subprocess
 import time
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -18,7 +20,7 @@ def project(tmp_path: Path) -> Project:
     return Project(tmp_path)
 
 
-def spec(project: Project, *steps: dict[str, object], name: str = "spec.json", **fields: object) -> str:
+def spec(project: Project, *steps: Mapping[str, object], name: str = "spec.json", **fields: object) -> str:
     project.write({name: json.dumps({"name": "x", "inputs": {"steps": list(steps)}, **fields})})
     return name
 
@@ -182,3 +184,33 @@ def test_a_watcher_whose_reader_goes_away_ends(project: Project) -> None:
     finally:
         process.kill()
         process.communicate()
+
+
+def test_a_reader_that_stalls_does_not_keep_a_command_from_being_cancelled(project: Project) -> None:
+    process = project.start("wrap", "--job-id", "w", "--", "sh", "-c", "touch on; yes")
+    try:
+        wait_for(project.folder / "on")
+        time.sleep(0.5)  # nobody reads; the pipe is full
+        project.run("job", "cancel", "w")
+        deadline = time.monotonic() + 20
+        while process.poll() is None:
+            assert time.monotonic() < deadline, "it waits for a reader that does not come"
+            time.sleep(0.05)
+    finally:
+        process.kill()
+        process.communicate()
+    assert project.run("job", "status", "w", "--json").json["status"] == "canceled"
+
+
+def test_every_byte_reaches_a_slow_reader(project: Project) -> None:
+    here, there = os.pipe()
+    os.set_blocking(there, False)
+    process = subprocess.Popen(
+        project.command("wrap", "--", "sh", "-c", "head -c 300000 /dev/zero"), cwd=project.folder,
+        env=project.environment(), stdin=subprocess.DEVNULL, stdout=there, stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+    os.close(there)
+    time.sleep(2)
+    with os.fdopen(here, "rb") as file:
+        assert len(file.read()) == 300_000
+    assert process.wait(30) == 0
