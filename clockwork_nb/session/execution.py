@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from clockwork_nb.canonical import canonical_json
@@ -79,7 +79,7 @@ def execute(
         redactor.register(value)
     progress = RunProgress(run.job_id, confinement=_tier(confinement))
     progress.expect(section.planned.document, section.plan_digest)
-    progress.feed_all(run.writer.events())
+    progress.feed_all(_since_opening(run.writer.events(), section.number))
 
     def tell(event: EventView) -> None:
         progress.feed(event)
@@ -128,6 +128,14 @@ def execute(
     blob = run.writer.put_blob(canonical_json(dict(result.state))) if result.state is not None else ""
     outputs = tuple(result.state["outputs"]) if result.state is not None and section.verb == "apply" else ()
     return Executed(result, progress.snapshot(), blob, outputs)
+
+
+def _since_opening(events: Sequence[EventView], number: int) -> Sequence[EventView]:
+    """Return the events from the opening of the section on; what was before says nothing about it."""
+    for index in range(len(events) - 1, -1, -1):
+        if events[index].type == "section.opened" and events[index].payload["section"] == number:
+            return events[index:]
+    return events
 
 
 def _pass_over(reasons: Mapping[str, str], known: SectionState, section: Section, run: JobRun) -> set[str]:

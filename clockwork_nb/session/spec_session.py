@@ -45,6 +45,7 @@ class SpecSession(Session):
         from clockwork_nb.forge.adapters.steps import parts_of
 
         self.spec = spec
+        self._digest = digest(spec.to_document())
         self.job_id = self._job = job_id
         self.progress_every_s = float(spec.checkpoints.min_interval_s)
         self.parts = parts_of(spec.steps)
@@ -73,7 +74,7 @@ class SpecSession(Session):
 
         plan = plan_steps(
             self.steps,
-            configuration=digest(self.spec.to_document()),
+            configuration=self._digest,
             spec_name=self.spec.name,
             facts=self.facts(),
             tool_version=TOOL_VERSION,
@@ -102,7 +103,7 @@ class SpecSession(Session):
 
     def inputs_digest(self, options: PlanOptions, verb: str) -> str:
         """Return the digest of the part at hand, which never changes: the job keeps its spec."""
-        return digest({"spec": self.spec.to_document(), "part": self.part})
+        return digest({"spec": self._digest, "part": self.part})
 
     def inherited_environment(self) -> Mapping[str, str]:
         """Return this process's variables, and what a step may know its job by."""
