@@ -6,6 +6,7 @@ is read: what cannot happen can neither be stored nor be claimed.
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Final
 
 from clockwork_nb.canonical import parse_json
@@ -486,6 +487,8 @@ def _budget_charged(state: JobState, payload: Mapping[str, Any], event: Event) -
 
 def _budget_raised(state: JobState, payload: Mapping[str, Any], event: Event) -> None:
     _require(state.status not in TERMINAL, f"the job is {state.status}")
+    before = state.limits.get(payload["dimension"], "0")
+    _require(Decimal(payload["limit"]) > Decimal(before), f"the limit is {before} already")
     state.limits[payload["dimension"]] = payload["limit"]
 
 

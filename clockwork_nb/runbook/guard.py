@@ -76,7 +76,7 @@ class RunGuard:
         while not self._over.wait(_LOOK_S):
             try:
                 self._look()
-            except ClockworkError:  # the log cannot be read or written any more; the next write says why
+            except (ClockworkError, OSError):  # the log cannot be read or written any more; the next write says why
                 return
 
     def _look(self) -> None:

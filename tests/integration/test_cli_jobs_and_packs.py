@@ -171,3 +171,30 @@ def test_a_job_is_named_by_its_last_characters_or_as_the_last_one(project: Proje
 def test_a_verb_that_is_planned_says_so_and_what_there_is_instead(project: Project) -> None:
     assert "drift is not built yet" in project.run("drift", expect=6).err
     assert "did you mean 'apply'" in project.run("aply", expect=6).err
+
+
+def test_after_a_repair_the_job_is_judged_by_its_new_pack(project: Project) -> None:
+    project.write({"main.cw": SITE})
+    project.run("apply", "--auto-approve")
+    job = project.jobs()[0]["id"]
+    project.run("jobpack", "export", job)
+    log = project.store / "jobs" / job / "events.jsonl"
+    data = bytearray(log.read_bytes())
+    data[data.rindex(b'"type":"step.completed"') + 10] ^= 1
+    log.write_bytes(data)
+    project.run("store", "repair", job, "--to-last-valid", "--reason", "a byte was flipped", "--yes")
+    project.run("jobpack", "export", job)
+    report = project.run("jobpack", "verify", job, "--json", expect=None).json
+    assert report["tainted"]
+    assert "tainted" in project.run("jobpack", "verify", job, expect=None).out
+
+
+def test_a_pack_that_another_form_replaces_is_kept_and_named(project: Project) -> None:
+    project.write({"main.cw": SITE})
+    project.run("apply", "--auto-approve")
+    job = project.jobs()[0]["id"]
+    first = project.run("jobpack", "export", job, "--json").json
+    told = project.run("jobpack", "export", job, "--unsigned")
+    kept = f"jobpack_{job}.{first['manifest_sha256'][:12]}.zip"
+    assert f"is kept as {kept}" in told.err
+    project.run("jobpack", "verify", f"clockwork-out/jobpacks/{kept}")
