@@ -120,7 +120,7 @@ def _run(job: SpecJob, args: argparse.Namespace, out: Output, *, streams: bool, 
     from clockwork_nb.cli.waiting import StepLines
 
     outcomes: list[SectionOutcome] = []
-    said = _Streams(out, shown=streams)
+    said = _Streams(out)
     if streams and not job.session.settings.headless:  # in the background it would go to a file, secrets and all
         job.session.on_output = said.take
     for section in job.sections(rerun):
@@ -195,9 +195,8 @@ def _short(path: Path) -> str:
 class _Streams:
     """Passes a command's output on as it comes, byte for byte, or keeps the end of it for ``--json``."""
 
-    def __init__(self, out: Output, *, shown: bool) -> None:
+    def __init__(self, out: Output) -> None:
         self._out = out
-        self._shown = shown
         self.stop: threading.Event | None = None
         """Set when the run is to stop: then nobody waits any more for whoever reads the output."""
         self._kept: dict[str, bytearray] = {"out": bytearray(), "err": bytearray()}
