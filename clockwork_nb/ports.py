@@ -43,6 +43,9 @@ class ActionSpec:
     idempotent: bool = False
     risk: tuple[str, ...] = ()
     reason: str = ""
+    retries: int = 0
+    backoff_s: float = 0
+    idle_timeout_s: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +53,8 @@ class Action:
     """One step of the ActionList. ``args`` may hold `Sensitive` values in memory, never on disk.
 
     ``id`` is ``<address>:<name>``; ``needs`` are ids of earlier steps, sorted. ``retries``: how often it is started again
-    after a failure within one run.
+    after a failure within one run; ``backoff_s``: seconds before the first of these, doubled with each, 0 for the runner's
+    own. ``idle_timeout_s``: it is stopped when it has said nothing for so long; 0 for never.
     """
 
     id: str
@@ -64,6 +68,8 @@ class Action:
     risk: tuple[str, ...] = ()
     reason: str = ""
     retries: int = 0
+    backoff_s: float = 0
+    idle_timeout_s: int = 0
 
     def to_document(self) -> dict[str, Any]:
         """Return the ActionList form of this step (contracts.md); sensitive values are still marked."""
@@ -84,6 +90,10 @@ class Action:
             out["reason"] = self.reason
         if self.retries:
             out["retries"] = self.retries
+        if self.backoff_s:
+            out["backoff_s"] = self.backoff_s
+        if self.idle_timeout_s:
+            out["idle_timeout_s"] = self.idle_timeout_s
         return out
 
 
@@ -146,12 +156,17 @@ class Observation:
 class ObserveContext:
     """Where to look: the project root (configuration paths are relative to it) and the workspace's own folder.
 
-    ``address`` is the resource being looked at; a type that keeps things below the workspace finds them by its slug.
+    * ``address``: the resource being looked at; a type that keeps things below the workspace finds them by its slug.
+    * ``allow``: what the person or the operator allowed to run while planning: ``command``, ``http``, ``terraform``.
+    * ``timeout_s``: how long looking may take; a type that waits for somebody else must give up by then and answer
+      ``exists=None`` with the reason in ``detail``.
     """
 
     root: Path
     workspace: Path
     address: str = ""
+    allow: frozenset[str] = frozenset()
+    timeout_s: float = 10.0
 
 
 class ResourceType(Protocol):
@@ -159,6 +174,21 @@ class ResourceType(Protocol):
 
     A *config* is the normalised dict that the type's model made: every declared attribute is present, defaults filled
     in, values plain JSON types, `Sensitive`, or `clockwork_nb.intake.values.Unknown`.
+
+    A computed attribute that is known only once the resource is there is `Unknown` in ``exports`` and has its value in the
+    attributes of ``observe``; who refers to it gets that value as long as the resource is as it was recorded.
+
+    A type may also have these, all pure but the last:
+
+    * ``claims(config)`` → what only one resource can own at a time, ``path:<path>`` or ``port:<number>``;
+    * ``with_facts(config, facts)`` → *config* with what this machine decides filled in (``engine = "auto"``), where
+      *facts* is the document of `clockwork_nb.intake.desired.EnvFacts`. Raises InvalidInputError with a hint when the
+      machine lacks what it needs;
+    * ``import_id(config)`` → the id by which an ``import`` block names the thing that *config* describes; types without
+      it cannot be imported;
+    * ``bound_to_address``: True when the thing cannot follow its resource to another address;
+    * ``found(import_id, context)`` → the attributes that describe the existing thing, for the text of a new block; None
+      when there is no such thing.
     """
 
     name: str
@@ -172,7 +202,7 @@ class ResourceType(Protocol):
         ...
 
     def exports(self, config: Mapping[str, Any]) -> Mapping[str, Any]:
-        """Return the attributes other blocks may reference: the config plus computed ones."""
+        """Return the attributes other blocks may reference: the config plus computed ones, `Unknown` till after apply."""
         ...
 
     def export_names(self) -> frozenset[str]:

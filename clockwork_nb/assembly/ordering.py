@@ -86,6 +86,9 @@ class _Steps:
             idempotent=spec.idempotent,
             risk=tuple(sorted(spec.risk)),
             reason=spec.reason or change.reason,
+            retries=spec.retries,
+            backoff_s=spec.backoff_s,
+            idle_timeout_s=spec.idle_timeout_s,
         )
 
 

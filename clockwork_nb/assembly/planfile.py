@@ -59,7 +59,7 @@ def decode_plan(data: bytes) -> SavedPlan:
             _check(attribute, _ATTRIBUTE, f"changes[{i}].attributes[{k}].", optional=("forces_replacement",))
     _check(doc["actions"], _ACTIONS, "actions.")
     for i, step in enumerate(doc["actions"]["steps"]):
-        _check(step, _STEP, f"actions.steps[{i}].", optional=("needs", "risk", "reason"))
+        _check(step, _STEP, f"actions.steps[{i}].", optional=_STEP_OPTIONAL)
     for name, rules in (("outputs", _OUTPUT), ("drift", _DRIFT), ("variables", _VARIABLE), ("ports", _PORT)):
         for i, item in enumerate(doc[name]):
             _check(item, rules, f"{name}[{i}].")
@@ -183,6 +183,10 @@ _OBJECT: _Rule = (lambda v: isinstance(v, dict), "an object")
 _MAYBE_OBJECT: _Rule = (lambda v: v is None or isinstance(v, dict), "an object or null")
 _FLAG: _Rule = (lambda v: isinstance(v, bool), "true or false")
 _COUNT: _Rule = (_is_count, "a number from 0")
+_SECONDS: _Rule = (
+    lambda v: isinstance(v, (int, float)) and not isinstance(v, bool) and v >= 0,
+    "a number of seconds",
+)
 _DIGEST: _Rule = (lambda v: isinstance(v, str) and _SHA256.match(v) is not None, "a SHA-256 in hex")
 _KIND: _Rule = (lambda v: isinstance(v, str) and v in _KINDS, "a kind of change")
 _ANY: _Rule = (lambda v: True, "anything")
@@ -242,7 +246,11 @@ _STEP: Mapping[str, _Rule] = {
     "needs": _TEXTS,
     "risk": _TEXTS,
     "reason": _TEXT,
+    "retries": _COUNT,
+    "backoff_s": _SECONDS,
+    "idle_timeout_s": _COUNT,
 }
+_STEP_OPTIONAL = ("needs", "risk", "reason", "retries", "backoff_s", "idle_timeout_s")
 _OUTPUT: Mapping[str, _Rule] = {"name": _TEXT, "before": _ANY, "after": _ANY, "sensitive": _FLAG}
 _DRIFT: Mapping[str, _Rule] = {"address": _TEXT, "gone": _FLAG, "detail": _TEXT, "attributes": _LIST}
 _VARIABLE: Mapping[str, _Rule] = {"name": _TEXT, "value": _ANY, "source": _TEXT, "sensitive": _FLAG}
