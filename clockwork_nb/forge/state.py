@@ -1,11 +1,13 @@
 """The state file of a workspace: read, written atomically, and rolled forward from the event log.
 
 ``step.completed`` carries a resource's new entry, so the log knows everything the file knows; the file is a checkpoint
-of it. ``last`` says which job wrote last and up to which event its results are in the file.
+of it. ``last`` says which job wrote last and up to which event its results are in the file. After an edit by hand it is
+null (`clockwork_nb.forge.state_edit`): then the file alone counts, until the next section begins.
 """
 
 from __future__ import annotations
 
+import contextlib
 import os
 import stat
 import threading
@@ -14,42 +16,74 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from clockwork_nb.assembly.prior import PriorState
+from clockwork_nb.assembly.prior import SCHEMA, PriorState
 from clockwork_nb.canonical import canonical_json, parse_json
 from clockwork_nb.errors import InvalidInputError, StoreCorruptError, UnsafeOperationError
 from clockwork_nb.forge.fold import SectionFold, StateImage
-from clockwork_nb.fs import REAL, FileSystem, make_dirs, raise_storage_error, read_bytes, write_atomic
+from clockwork_nb.forge.state_migration import MIGRATIONS, Migration, migrate, version_of
+from clockwork_nb.fs import (
+    REAL,
+    FileSystem,
+    create_atomic,
+    make_dirs,
+    raise_storage_error,
+    read_bytes,
+    write_atomic,
+)
 from clockwork_nb.ports import EventView
 
 __all__ = ["StateFile", "StateWriter", "load_state", "roll_forward", "secret_key"]
 
 
 class StateFile:
-    """``<workspace>/state.json`` and its backup, which is the state before the last section that changed something."""
+    """``<workspace>/state.json`` and its backup, which is the state before the last section or edit that changed it.
 
-    def __init__(self, workspace: Path, *, fs: FileSystem = REAL) -> None:
+    A file in an older form is read through *migrations*; the first write keeps the original beside it for good, as
+    ``state.json.v<number>.backup``.
+    """
+
+    def __init__(
+        self, workspace: Path, *, fs: FileSystem = REAL, migrations: Mapping[int, Migration] = MIGRATIONS
+    ) -> None:
         self.path = workspace / "state.json"
         self.backup_path = workspace / "state.json.backup"
         self._fs = fs
+        self._migrations = migrations
+        self._present_form = False
 
     def load(self) -> dict[str, Any] | None:
-        """Return the document; None before the first apply.
+        """Return the document, in the present form; None before the first apply.
 
         Raises:
             StoreCorruptError: E_STORE_CORRUPT, the file is not a state; it is left as it is.
+            InvalidInputError: E_INVALID_INPUT_SCHEMA, a newer version wrote it.
             StoreIOError: it cannot be read.
         """
-        try:
-            data = read_bytes(self.path, fs=self._fs)
-        except FileNotFoundError:
+        data = self.data()
+        if data is None:
             return None
         try:
-            doc = parse_json(data, what=str(self.path))
+            found = parse_json(data, what=str(self.path))
+        except InvalidInputError as error:
+            raise self._corrupt(error.message) from error
+        doc, _ = migrate(found, migrations=self._migrations)
+        try:
             PriorState.from_document(doc)
         except InvalidInputError as error:
             raise self._corrupt(error.message) from error
         checked: dict[str, Any] = doc
         return checked
+
+    def data(self) -> bytes | None:
+        """Return the file's bytes, whatever they are; None when there is no file.
+
+        Raises:
+            StoreIOError: it cannot be read.
+        """
+        try:
+            return read_bytes(self.path, fs=self._fs)
+        except FileNotFoundError:
+            return None
 
     def _corrupt(self, why: str) -> StoreCorruptError:
         return StoreCorruptError(
@@ -66,12 +100,26 @@ class StateFile:
             StoreFullError, StoreIOError: not saved; the file is what it was.
         """
         make_dirs(self.path.parent, fs=self._fs)
-        if backup:
-            try:
-                write_atomic(self.backup_path, read_bytes(self.path, fs=self._fs), fs=self._fs)
-            except FileNotFoundError:
-                pass
+        if backup or not self._present_form:
+            self._keep(backup=backup)
         write_atomic(self.path, data, fs=self._fs)
+        self._present_form = True
+
+    def _keep(self, *, backup: bool) -> None:
+        present = self.data()
+        if present is None:
+            return
+        if backup:
+            write_atomic(self.backup_path, present, fs=self._fs)
+        if self._present_form:
+            return
+        try:
+            form = version_of(parse_json(present)["schema"])
+        except (InvalidInputError, KeyError, TypeError):
+            return  # what is no state is nothing to keep apart
+        if 0 <= form < version_of(SCHEMA):
+            with contextlib.suppress(FileExistsError):
+                create_atomic(self.path.with_name(f"state.json.v{form}.backup"), present, fs=self._fs)
 
 
 def load_state(workspace: Path) -> PriorState:
