@@ -17,6 +17,7 @@ __all__ = ["canonical_json", "digest", "parse_json", "sha256_hex"]
 
 _MAX_SAFE = 2**53 - 1
 _COMPACT: dict[str, Any] = {"separators": (",", ":"), "ensure_ascii": False, "allow_nan": False}
+_encode_plain = json.JSONEncoder(sort_keys=True, **_COMPACT).encode
 
 
 def _number(value: float | Decimal) -> float | int:
@@ -72,6 +73,28 @@ def _prepare(value: Any, fractions: list[float]) -> Any:
     raise InvalidInputError(f"a {type(value).__name__} has no JSON form")
 
 
+def _is_plain(value: Any) -> bool:
+    """Return whether the encoder's own order and spelling are RFC 8785's for *value*: no fractions, keys of ASCII."""
+    stack = [value]
+    for item in stack:
+        kind = type(item)
+        if kind is str or item is None or kind is bool:
+            continue
+        if kind is int:
+            if not -_MAX_SAFE <= item <= _MAX_SAFE:
+                return False
+        elif kind is dict:
+            for key in item:
+                if type(key) is not str or not key.isascii():
+                    return False
+            stack.extend(item.values())
+        elif kind is list or kind is tuple:
+            stack.extend(item)
+        else:
+            return False
+    return True
+
+
 def _utf16(key: str) -> bytes:
     return key.encode("utf-16-be", "surrogatepass")
 
@@ -96,9 +119,11 @@ def canonical_json(value: Any) -> bytes:
     >>> canonical_json({"b": 1, "a": [True, None, "é"]})
     b'{"a":[true,null,"\\xc3\\xa9"],"b":1}'
     """
-    fractions: list[float] = []
-    prepared = _prepare(value, fractions)
     try:
+        if _is_plain(value):
+            return _encode_plain(value).encode()
+        fractions: list[float] = []
+        prepared = _prepare(value, fractions)
         text = _text(prepared) if fractions else json.dumps(prepared, **_COMPACT)
         return text.encode()
     except UnicodeEncodeError:
@@ -117,6 +142,13 @@ def digest(value: Any) -> str:
 
 def _no_constant(text: str) -> NoReturn:
     raise InvalidInputError(f"{text} is not JSON")
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    if math.isinf(number):  # 1e999 is read as infinity, which nothing could write again
+        raise InvalidInputError(f"the number {text[:40]} is too large and has no JSON form")
+    return number
 
 
 def _no_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -138,7 +170,7 @@ def parse_json(data: bytes | str, *, what: str = "the document") -> Any:
     """
     try:
         text = data.decode("utf-8") if isinstance(data, bytes) else data
-        return json.loads(text, object_pairs_hook=_no_duplicates, parse_constant=_no_constant)
+        return json.loads(text, object_pairs_hook=_no_duplicates, parse_constant=_no_constant, parse_float=_finite)
     except UnicodeDecodeError as error:
         raise InvalidInputError(f"{what} is not UTF-8 at byte {error.start}") from None
     except json.JSONDecodeError as error:

@@ -12,7 +12,7 @@ import stat
 from dataclasses import dataclass
 from pathlib import Path
 
-from clockwork_nb.errors import InvalidInputError
+from clockwork_nb.errors import InvalidInputError, UnsafeOperationError
 
 __all__ = ["Workspace", "folder_sources", "folder_workspace", "notebook_workspace", "read_input", "variable_files"]
 
@@ -59,18 +59,30 @@ def _checked_root(path: Path) -> Path:
     return root.resolve()
 
 
+def _own_folder(root: Path, *names: str) -> Path:
+    """Return our folder below *root*: a project that somebody hands over must not lead us elsewhere by a link of its own."""
+    folder = root
+    for name in names:
+        folder = folder / name
+        if folder.is_symlink():
+            raise UnsafeOperationError(
+                f"{folder} is a link; state, keys and scripts would be written where it leads",
+                hint="Look where it leads, remove it, and run this again.",
+            )
+    return folder
+
+
 def folder_workspace(root: Path, *, name: str = "") -> Workspace:
     """Return the workspace of the folder *root*; *name* chooses a second one beside the default.
 
     Raises:
         InvalidInputError: *root* is not a folder, or *name* is not a plain name.
+        UnsafeOperationError: E_UNSAFE_OPERATION, our folder in it is a link.
     """
     resolved = _checked_root(root)
-    folder = resolved / ".clockwork"
-    if name:
-        if not _NAME.match(name):
-            raise InvalidInputError(f"{name!r} is not a workspace name", hint="Use letters, digits, . _ -")
-        folder = folder / "ws" / name
+    if name and not _NAME.match(name):
+        raise InvalidInputError(f"{name!r} is not a workspace name", hint="Use letters, digits, . _ -")
+    folder = _own_folder(resolved, ".clockwork", *(("ws", name) if name else ()))
     return Workspace(resolved, folder, name or resolved.name, is_notebook=False)
 
 
@@ -79,10 +91,11 @@ def notebook_workspace(folder: Path, stem: str) -> Workspace:
 
     Raises:
         InvalidInputError: *folder* is not a folder.
+        UnsafeOperationError: E_UNSAFE_OPERATION, our folder in it is a link.
     """
     resolved = _checked_root(folder)
     safe = re.sub(r"[^A-Za-z0-9._-]+", "-", stem).strip("-.")[:64] or "notebook"
-    return Workspace(resolved, resolved / ".clockwork" / "nb" / safe, safe, is_notebook=True)
+    return Workspace(resolved, _own_folder(resolved, ".clockwork", "nb", safe), safe, is_notebook=True)
 
 
 def folder_sources(folder: Path) -> list[tuple[str, bytes]]:

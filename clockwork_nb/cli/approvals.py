@@ -72,6 +72,8 @@ def _ask_for_plan(jobs: Jobs, args: argparse.Namespace, out: Output) -> tuple[st
     out.text(plan_text(document, digest, color=out.color))
     if "edited by hand" in asked["summary"]:
         out.text(f"\n{visible(asked['summary'])}")
+    if notable := jobs.notable(args.job):
+        out.text(f"\n{notable}")
     if ask(f"\nApprove plan {digest[:8]}?  Type yes: ").lower() not in {"y", "yes"}:
         raise ApprovalRequiredError(
             f"nothing was approved; {args.job} still waits", hint=f'Refuse     clockwork reject {args.job} --reason "…"'

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from clockwork_nb.cli.signals import Terminated, stopping
-from clockwork_nb.cli.waiting import StepLines
+from clockwork_nb.cli.waiting import StepLines, working
 from clockwork_nb.errors import AcceptTestError, InterruptedByUserError, TerminatedError
 
 if TYPE_CHECKING:
@@ -36,9 +36,18 @@ def run_section(
         out.text(section.planned.text(color=out.color))
         out.document(section.outcome().to_document())
         return 0
-    if section.needs_approval:
-        decide(section, out, settings=settings, auto_approve=auto_approve)
-    return run_with_progress(section, out, parallelism=parallelism, timeout_per_step=timeout_per_step)
+    while True:
+        if section.needs_approval:
+            decide(section, out, settings=settings, auto_approve=auto_approve)
+        ended, terminated = _run(section, out, parallelism=parallelism, timeout_per_step=timeout_per_step)
+        following = None
+        if ended.status == "completed":
+            with working(out, "planning"):
+                following = section.following()
+        if following is None:
+            return report(ended, out, terminated=terminated)
+        out.text(f"\n{ended.text(color=out.color)}\n\nWhat waited is known now.\n")
+        section = following
 
 
 def decide(section: Section, out: Output, *, settings: Settings, auto_approve: bool) -> None:
@@ -53,6 +62,8 @@ def decide(section: Section, out: Output, *, settings: Settings, auto_approve: b
             from clockwork_nb.render.gate import edited_words
 
             out.text(f"\n  {edited_words(section.edited)}")
+        if section.built is not None and (notable := section.built.notable_text(color=out.color)):
+            out.text(notable)
         _answer(section, settings, auto_approve=auto_approve, json=out.json)
     except (KeyboardInterrupt, Terminated) as stopped:
         section.leave()  # nobody has answered
@@ -88,10 +99,17 @@ def run_with_progress(section: Section, out: Output, *, parallelism: int, timeou
     """Run *section* with a line for each step as it ends and return the exit status; the first Ctrl-C or SIGTERM stops
     it cleanly.
     """
+    outcome, terminated = _run(section, out, parallelism=parallelism, timeout_per_step=timeout_per_step)
+    return report(outcome, out, terminated=terminated)
+
+
+def _run(
+    section: Section, out: Output, *, parallelism: int, timeout_per_step: int | None
+) -> tuple[SectionOutcome, bool]:
     with stopping() as stop, StepLines(out) as lines:
         on_event = lines.begin(section, section.events())
         outcome = section.run(on_event=on_event, stop=stop, parallelism=parallelism, timeout_per_step=timeout_per_step)
-    return report(outcome, out, terminated=stop.terminated)
+    return outcome, stop.terminated
 
 
 def report(outcome: SectionOutcome, out: Output, *, terminated: bool = False) -> int:

@@ -18,17 +18,26 @@ from clockwork_nb.errors import ArtifactChangedError, BundlePathError, InvalidIn
 from clockwork_nb.forge.build_folder import BuildFolder
 from clockwork_nb.forge.bundle import Bundle
 from clockwork_nb.forge.paths import path_problem
-from clockwork_nb.fs import read_bytes, write_atomic
 from clockwork_nb.ids import slug
 from clockwork_nb.ports import Artifact
+from clockwork_nb.render.text import visible
 
-__all__ = ["RECORD_NAME", "StagedBundle", "read_record", "stage", "verify_files", "verify_unchanged"]
+__all__ = [
+    "RECORD_NAME",
+    "StagedBundle",
+    "edits_since_generated",
+    "read_record",
+    "stage",
+    "verify_files",
+    "verify_unchanged",
+]
 
 RECORD_NAME = ".generated.json"
 _RECORD_SCHEMA = "clockwork.generated.v1"
 _REMEMBERED_TEXT = 64 * 1024
 _SYNC_ONE_BY_ONE = 200
 _DIFF_LINES = 200
+_CONFLICT_LINES = 80
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +46,8 @@ class StagedBundle:
 
     ``bundle`` holds the hand-edited contents; validate it (again) before it is approved. The other fields are artifact
     paths, sorted: ``written`` are new or regenerated, ``edited`` carry a person's edit, ``conflicts`` were decided by
-    *keep_edits* or *force*, ``removed`` are no longer generated. ``kept`` are the files that hold what lost.
+    *keep_edits* or *force*, ``removed`` are no longer generated. ``kept`` are the files that hold what lost. ``diffs``
+    has a unified diff from the generated script to the one that runs for each of ``edited``.
     """
 
     bundle: Bundle
@@ -46,13 +56,14 @@ class StagedBundle:
     conflicts: tuple[str, ...] = ()
     removed: tuple[str, ...] = ()
     kept: tuple[Path, ...] = ()
+    diffs: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
 class _Outcome:
     bundle: list[Artifact] = field(default_factory=list)
     write: list[Artifact] = field(default_factory=list)
-    edited: list[str] = field(default_factory=list)
+    edited: dict[str, str] = field(default_factory=dict)
     conflicts: list[str] = field(default_factory=list)
     undecided: list[dict[str, Any]] = field(default_factory=list)
     losers: list[tuple[str, bytes]] = field(default_factory=list)
@@ -69,18 +80,39 @@ def read_record(build_dir: Path) -> dict[str, str]:
 
 def _read_record(build_dir: Path) -> dict[str, tuple[str, str | None]]:
     path = build_dir / RECORD_NAME
+    data = BuildFolder(build_dir).read(RECORD_NAME)
+    if data is None:
+        return {}
     try:
-        doc = parse_json(read_bytes(path), what=str(path))
+        doc = parse_json(data, what=str(path))
         if doc["schema"] != _RECORD_SCHEMA:
             raise StoreCorruptError(f"{path} has the unknown schema {doc['schema']!r}")
         return {e["path"]: (e["sha256"], e.get("text")) for e in doc["artifacts"]}
-    except FileNotFoundError:
-        return {}
     except (InvalidInputError, KeyError, TypeError) as error:
         raise StoreCorruptError(
             f"{path} does not say what was generated: {error}",
             hint="Move the build folder away; the next build writes it anew, without the edits in it.",
         ) from error
+
+
+def edits_since_generated(artifacts: Iterable[Artifact], build_dir: Path) -> dict[str, str]:
+    """Return path → unified diff for each of *artifacts* that is not what was generated last, as far as that is known.
+
+    For who looks at a bundle that was staged before, by another process.
+    """
+    record = _read_record(build_dir)
+    out = {}
+    for artifact in artifacts:
+        last, text = record.get(artifact.path, ("", None))
+        if artifact.secret or last in {"", sha256_hex(artifact.content)}:
+            continue
+        known = text is not None and sha256_hex(text.encode()) == last
+        out[artifact.path] = (
+            _diff((text or "").encode(), artifact.content, "generated", "edited")
+            if known
+            else f"sha256 {last[:12]} generated → {sha256_hex(artifact.content)[:12]} edited"
+        )
+    return out
 
 
 def stage(
@@ -94,8 +126,9 @@ def stage(
 ) -> StagedBundle:
     """Write the artifacts below *build_dir* and return the bundle with the edits that people made there.
 
-    Edited and the template unchanged: the edit enters the bundle. Both changed: refused, unless *keep_edits* (the edit
-    wins) or *force* (the template wins); the loser is kept in ``<workspace>/kept/``. Secret artifacts are not written.
+    Edited and the template unchanged: the edit enters the bundle. Both changed: refused, unless *keep_edits*: the edit
+    wins. With *force* the template wins over every edit. The loser is kept in ``<workspace>/kept/``. Secret artifacts
+    are not written.
 
     Args:
         previous: path → SHA-256 of what was generated last; by default what the record says.
@@ -131,7 +164,7 @@ def stage(
         os.sync()  # one wait for all: hundreds of files synced one by one take minutes on a slow disk
     for path in removed:
         folder.remove(path)
-    _write_record(build_dir, bundle, record, {p: before[p] for p in staying})
+    _write_record(folder, bundle, record, {p: before[p] for p in staying})
     return StagedBundle(
         replace(bundle, artifacts=tuple(out.bundle)),
         written=tuple(sorted(a.path for a in out.write)),
@@ -139,6 +172,7 @@ def stage(
         conflicts=tuple(sorted(out.conflicts)),
         removed=tuple(sorted(removed)),
         kept=tuple(kept),
+        diffs=dict(sorted(out.edited.items())),
     )
 
 
@@ -160,21 +194,24 @@ def _decide(
     if found == last:  # nobody touched it, the template moved on
         out.bundle.append(artifact)
         out.write.append(artifact)
-    elif last == generated:  # somebody edited it, the template did not move
-        out.bundle.append(replace(artifact, content=disk))
-        out.edited.append(artifact.path)
-    elif keep_edits:
-        out.bundle.append(replace(artifact, content=disk))
-        out.edited.append(artifact.path)
-        out.conflicts.append(artifact.path)
-        out.losers.append((artifact.path, artifact.content))
     elif force:
         out.bundle.append(artifact)
         out.write.append(artifact)
         out.conflicts.append(artifact.path)
         out.losers.append((artifact.path, disk))
+    elif last == generated:  # somebody edited it, the template did not move
+        _take_edit(artifact, disk, out)
+    elif keep_edits:
+        _take_edit(artifact, disk, out)
+        out.conflicts.append(artifact.path)
+        out.losers.append((artifact.path, artifact.content))
     else:
         out.undecided.append(_conflict(artifact, disk, base if base and sha256_hex(base.encode()) == last else None))
+
+
+def _take_edit(artifact: Artifact, disk: bytes, out: _Outcome) -> None:
+    out.bundle.append(replace(artifact, content=disk))
+    out.edited[artifact.path] = _diff(artifact.content, disk, "generated", "edited")
 
 
 def _conflict(artifact: Artifact, disk: bytes, base: str | None) -> dict[str, Any]:
@@ -190,7 +227,8 @@ def _conflict(artifact: Artifact, disk: bytes, base: str | None) -> dict[str, An
 
 def _diff(a: bytes, b: bytes, a_name: str, b_name: str) -> str:
     try:
-        left, right = a.decode().splitlines(), b.decode().splitlines()
+        # Cut at line feeds alone, so that another line end, or none at the end, is a difference that shows.
+        left, right = a.decode().split("\n"), b.decode().split("\n")
     except UnicodeDecodeError:
         return f"binary: {sha256_hex(a)[:12]} ({len(a)} bytes) → {sha256_hex(b)[:12]} ({len(b)} bytes)"
     if len(left) * len(right) > 25_000_000:  # difflib is quadratic
@@ -206,9 +244,26 @@ def _conflict_error(conflicts: list[dict[str, Any]]) -> ArtifactChangedError:
     named = ", ".join(paths[:3]) + (f" and {len(paths) - 3} more" if len(paths) > 3 else "")
     return ArtifactChangedError(
         f"{named}: edited by hand, and the template changed too",
-        hint="Keep the edit with --keep-edits, or take the new script with --force; the other version is kept.",
+        hint="\n".join(
+            [
+                "Keep the edit with --keep-edits, or take the new script with --force; the other version is kept.",
+                *_conflict_lines(conflicts),
+            ]
+        ),
         details={"conflicts": conflicts},
     )
+
+
+def _conflict_lines(conflicts: list[dict[str, Any]]) -> list[str]:
+    """Return both differences of each conflict, for people; what is cut off stands in the error's details."""
+    lines: list[str] = []
+    for conflict in conflicts:
+        lines += ["", conflict["path"]]
+        for name in ("edited", "generated", "difference"):
+            lines += conflict[name].split("\n") if name in conflict else []
+    if len(lines) > _CONFLICT_LINES:
+        lines = [*lines[:_CONFLICT_LINES], f"… {len(lines) - _CONFLICT_LINES} more lines (--json has them)"]
+    return [visible(line) for line in lines]
 
 
 def _gone(
@@ -244,7 +299,7 @@ def _keep(build_dir: Path, path: str, data: bytes) -> Path:
 
 
 def _write_record(
-    build_dir: Path, bundle: Bundle, record: Mapping[str, tuple[str, str | None]], staying: Mapping[str, str]
+    folder: BuildFolder, bundle: Bundle, record: Mapping[str, tuple[str, str | None]], staying: Mapping[str, str]
 ) -> None:
     entries: dict[str, dict[str, str]] = {}
     for path, last in staying.items():
@@ -261,14 +316,9 @@ def _write_record(
                 pass
         entries[a.path] = entry
     data = canonical_json({"schema": _RECORD_SCHEMA, "artifacts": [entries[p] for p in sorted(entries)]})
-    place = build_dir / RECORD_NAME
-    try:
-        if read_bytes(place) == data:
-            return
-    except FileNotFoundError:
-        if not entries:
-            return
-    write_atomic(place, data)
+    there = folder.read(RECORD_NAME)
+    if there != data and (there is not None or entries):
+        folder.write(RECORD_NAME, data, 0o600)
 
 
 def verify_unchanged(bundle: Bundle, build_dir: Path) -> None:

@@ -17,32 +17,46 @@ __all__ = ["MAX_READ", "BuildFolder"]
 MAX_READ = 64 << 20
 """The largest file that is read back, in bytes: the limit of a whole bundle."""
 
+_OURS = ".clockwork"
+_KINDS = {"ws", "nb"}  # named workspaces and notebooks' (clockwork_nb.workspace)
+_ANCHOR = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 _DIR = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 # O_NONBLOCK: opening a planted FIFO must not wait for a writer.
 _READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _LINK = {errno.ELOOP, errno.ENOTDIR, errno.EMLINK}
 
 
+def _anchor(root: Path) -> Path:
+    """Return what may be reached over links: of a workspace's folder its project, else the folder that *root* is in."""
+    folder = root.parent
+    if folder.parent.name in _KINDS and folder.parent.parent.name == _OURS:
+        folder = folder.parent.parent
+    return folder.parent if folder.name == _OURS else root.parent
+
+
 class BuildFolder:
     """Plain files below *root*, named by relative paths with ``/``; the root is made when something is first written.
 
-    Each component is opened by itself and none may be a link; a file must be a regular one with a single name.
+    Each component is opened by itself and none may be a link, from ``.clockwork`` on: a folder that somebody hands over
+    may bring its own. A file must be a regular one with a single name.
     """
 
     def __init__(self, root: Path) -> None:
         self.root = root
+        self._anchor = _anchor(root)
 
     @contextlib.contextmanager
     def _parent(self, path: str, *, make: bool) -> Iterator[tuple[int, str]]:
         if make:
-            make_dirs(self.root)
-        *folders, name = path.split("/")
-        handle = os.open(self.root, _DIR)
+            make_dirs(self._anchor)
+        own = self.root.relative_to(self._anchor).parts
+        *folders, name = (*own, *path.split("/"))
+        handle = os.open(self._anchor, _ANCHOR)
         try:
-            for folder in folders:
+            for depth, folder in enumerate(folders):
                 if make:
                     with contextlib.suppress(FileExistsError):
-                        os.mkdir(folder, 0o755, dir_fd=handle)
+                        os.mkdir(folder, 0o700 if depth < len(own) else 0o755, dir_fd=handle)
                 deeper = os.open(folder, _DIR, dir_fd=handle)
                 os.close(handle)
                 handle = deeper
@@ -73,11 +87,18 @@ class BuildFolder:
         found = os.fstat(handle)
         if not stat.S_ISREG(found.st_mode) or found.st_nlink != 1:
             raise self._planted(path)
-        if found.st_size > MAX_READ:
-            raise BundlePathError(f"{self.root / path} is larger than any artifact may be")
-        chunks = []
-        while chunk := os.read(handle, 1 << 20):
-            chunks.append(chunk)
+        chunks, size = [], found.st_size
+        if size <= MAX_READ:
+            size = 0
+            while size <= MAX_READ and (chunk := os.read(handle, 1 << 20)):  # it may grow while it is read
+                chunks.append(chunk)
+                size += len(chunk)
+        if size > MAX_READ:
+            raise BundlePathError(
+                f"{self.root / path} is larger than any artifact may be",
+                hint="Look at it, remove it, and build again.",
+                details={"path": path},
+            )
         return b"".join(chunks)
 
     def write(self, path: str, data: bytes, mode: int, *, durable: bool = True) -> None:
@@ -138,4 +159,10 @@ class BuildFolder:
     def _refuse(self, error: OSError, path: str, doing: str) -> None:
         if error.errno in _LINK or isinstance(error, IsADirectoryError):
             raise self._planted(path) from error
+        if isinstance(error, PermissionError):
+            raise BundlePathError(
+                f"{self.root / path} cannot be opened: {error.strerror}",
+                hint="Its permissions were changed, or a folder's. Give them back, or remove it and build again.",
+                details={"path": path},
+            ) from error
         raise_storage_error(error, self.root / path, doing)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -18,7 +18,8 @@ class BundleStep:
 
     ``interpreter`` is the resolved absolute path of ``cmd[0]`` and ``interpreter_sha256`` its content's digest; both
     are empty for a built-in. ``inherits_environment``: it gets the variables of whoever runs it, which only a host step
-    may; their values are in no document. Everything else as in `clockwork_nb.ports.CompiledStep`.
+    may; their values are in no document. ``detaches``: what left its process group goes on after the step,
+    which only a host step may. Everything else as in `clockwork_nb.ports.CompiledStep`.
     """
 
     id: str
@@ -35,6 +36,7 @@ class BundleStep:
     interpreter: str = ""
     interpreter_sha256: str = ""
     inherits_environment: bool = False
+    detaches: bool = False
 
     def to_document(self) -> dict[str, Any]:
         """Return the step as it stands in ``bundle.json``."""
@@ -58,6 +60,8 @@ class BundleStep:
             out["interpreter"] = {"path": self.interpreter, "sha256": self.interpreter_sha256}
         if self.inherits_environment:
             out["environment"] = "inherited"
+        if self.detaches:
+            out["detaches"] = True
         return out
 
     @classmethod
@@ -80,6 +84,7 @@ class BundleStep:
             interpreter=doc.get("interpreter", {}).get("path", ""),
             interpreter_sha256=doc.get("interpreter", {}).get("sha256", ""),
             inherits_environment=doc.get("environment") == "inherited",
+            detaches=doc.get("detaches") is True,
         )
 
 
@@ -103,6 +108,22 @@ class Bundle:
                 doc["size"] = len(a.content)
             artifacts.append(doc)
         return {"version": "1", "artifacts": artifacts, "steps": [s.to_document() for s in self.steps]}
+
+    @classmethod
+    def from_document(cls, doc: Mapping[str, Any], content: Callable[[str], bytes]) -> Bundle:
+        """Return the bundle of a trusted ``bundle.json``; *content* gives the bytes of a digest. Without secrets."""
+        artifacts = tuple(
+            Artifact(
+                a["path"],
+                content(a["sha256"]) if "sha256" in a else b"",
+                a["mode"],
+                a["purpose"],
+                a["lang"],
+                secret=a.get("secret", ""),
+            )
+            for a in doc["artifacts"]
+        )
+        return cls(artifacts, tuple(BundleStep.from_document(s) for s in doc["steps"]))
 
     @property
     def digest(self) -> str:

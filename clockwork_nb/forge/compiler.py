@@ -5,6 +5,7 @@ Deterministic and offline. The same plan on the same machine gives the same bund
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from typing import Any
 
@@ -27,13 +28,21 @@ def type_of(address: str) -> str:
     return address.partition(".")[0]
 
 
-def compile_plan(plan: Plan, types: Registry, facts: EnvFacts, *, interpreters: Interpreters | None = None) -> Bundle:
+def compile_plan(
+    plan: Plan,
+    types: Registry,
+    facts: EnvFacts,
+    *,
+    interpreters: Interpreters | None = None,
+    environ: Mapping[str, str] | None = None,
+) -> Bundle:
     """Return the bundle that carries out *plan*: one step an action, in the plan's order.
 
     Args:
         types: every resource type, by name.
         facts: this machine; a runtime that it does not have is refused here and not at the first step.
         interpreters: where interpreters were found already; by default they are looked up and hashed once a call.
+        environ: where the variables are that host steps take over by name; by default this process's environment.
 
     Raises:
         BundleRuntimeError: E_BUNDLE_RUNTIME, a script needs a runtime that is not allowed or not installed.
@@ -41,6 +50,7 @@ def compile_plan(plan: Plan, types: Registry, facts: EnvFacts, *, interpreters: 
         BundleSchemaError: E_BUNDLE_SCHEMA, two templates disagree about an artifact or a secret.
     """
     interpreters = interpreters or Interpreters()
+    environ = os.environ if environ is None else environ
     artifacts: dict[str, Artifact] = {}
     secrets: dict[str, Any] = {}
     steps = []
@@ -60,7 +70,7 @@ def compile_plan(plan: Plan, types: Registry, facts: EnvFacts, *, interpreters: 
                     details={"step": action.id, "path": artifact.path},
                 )
         _merge_secrets(secrets, compiled.secrets, action)
-        steps.append(_step(action, compiled, facts, interpreters))
+        steps.append(_step(action, compiled, facts, interpreters, environ))
     return Bundle(tuple(artifacts.values()), tuple(steps), secrets)
 
 
@@ -73,7 +83,13 @@ def _merge_secrets(secrets: dict[str, Any], more: Mapping[str, Any], action: Act
         secrets[name] = value
 
 
-def _step(action: Action, compiled: CompiledStep, facts: EnvFacts, interpreters: Interpreters) -> BundleStep:
+def _step(
+    action: Action,
+    compiled: CompiledStep,
+    facts: EnvFacts,
+    interpreters: Interpreters,
+    environ: Mapping[str, str],
+) -> BundleStep:
     path = sha256 = ""
     runtime = compiled.cmd[0] if compiled.cmd else ""
     if runtime != BUILT_IN:
@@ -89,7 +105,7 @@ def _step(action: Action, compiled: CompiledStep, facts: EnvFacts, interpreters:
         purpose=action.name,
         address=action.address,
         cmd=compiled.cmd,
-        vars=dict(compiled.vars),
+        vars={n: environ[n] for n in compiled.environment if environ.get(n)} | dict(compiled.vars),
         secret_vars=dict(compiled.secret_vars),
         data=dict(compiled.data),
         write=compiled.write,
@@ -98,4 +114,5 @@ def _step(action: Action, compiled: CompiledStep, facts: EnvFacts, interpreters:
         cwd=compiled.cwd,
         interpreter=path,
         interpreter_sha256=sha256,
+        detaches=compiled.detaches,
     )

@@ -6,10 +6,9 @@ import re
 import unicodedata
 from collections.abc import Iterable
 
-__all__ = ["MAX_PARTS", "MAX_PATH_BYTES", "collisions", "path_problem"]
+from clockwork_nb.forge.bundle_limits import MAX_PART_BYTES, MAX_PARTS, MAX_PATH_BYTES
 
-MAX_PATH_BYTES = 240
-MAX_PARTS = 8
+__all__ = ["collisions", "path_problem"]
 
 # Names that open a device on Windows whatever their extension (Microsoft, "Naming Files, Paths, and Namespaces").
 _DEVICES = frozenset(
@@ -22,8 +21,9 @@ _FORBIDDEN = re.compile(r'[<>:"|?*\\]')
 def path_problem(path: str) -> str:
     """Return why *path* cannot be an artifact's path, or ``""`` when it can.
 
-    An artifact path is relative, its parts joined by ``/``, at most 240 bytes of UTF-8 and 8 parts, and names the same
-    file on every file system we know: no ``..``, drive, device, control or invisible character, trailing dot or space.
+    An artifact path is relative, its parts joined by ``/``, at most 240 bytes of UTF-8 and 8 parts of 100, and names
+    the same file on every file system we know: no ``..``, drive, device, control or invisible character, trailing dot or
+    space.
 
     >>> path_problem("scripts/file.index/write_file.sh"), path_problem("../x")
     ('', 'it leaves the build folder')
@@ -66,6 +66,8 @@ def _part_problem(part: str) -> str:
         return f"the name {part!r} looks like an option"
     if part.startswith("~"):
         return f"the name {part!r} looks like a home folder"
+    if len(part.encode()) > MAX_PART_BYTES:
+        return f"a name in it is {len(part.encode())} bytes long, {MAX_PART_BYTES} are allowed"
     if part[-1] in ". " or part[0] == " ":
         return f"the name {part!r} begins or ends with a space, or ends with a dot"
     if part.split(".", maxsplit=1)[0].rstrip().casefold() in _DEVICES:

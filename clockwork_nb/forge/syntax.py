@@ -1,14 +1,21 @@
-"""Syntax checks that run nothing: a shell's own ``-n``, Python's parser, strict JSON."""
+"""Syntax checks that run nothing: a shell's own ``-n``, Python's parser, strict JSON, ``deno check``, ``gofmt -e``.
+
+Deno's check also refuses an import from the network: what is fetched at run time was not approved. Go's types are left to
+the build, which comes before anything runs; ``go vet`` would first compile the standard library.
+"""
 
 from __future__ import annotations
 
 import ast
 import re
 import subprocess
+import tempfile
 import threading
 import warnings
 from collections import OrderedDict
+from collections.abc import Mapping
 from hashlib import sha256
+from pathlib import Path
 
 from clockwork_nb.canonical import parse_json
 from clockwork_nb.errors import InvalidInputError
@@ -20,6 +27,11 @@ _TIMEOUT_S = 20
 _REMEMBERED = 8192
 _SHELL_SAYS = re.compile(r"\S+: (?:line )?(\d+): (.*)")
 _SHELL = {"sh": ("-n",), "bash": ("--norc", "--noprofile", "-n")}
+_ALIASES = {"python": "python3", "typescript": "deno"}
+_CHECKED = frozenset({"sh", "bash", "python3", "json", "deno", "javascript", "go"})
+_DENO = ("check", "--quiet", "--no-config", "--no-lock", "--no-remote", "--no-npm")
+_DENO_SAYS = re.compile(r"(?:error: |(TS\d+) \[ERROR\]: )(.*)")
+_GO_SAYS = re.compile(r"\S+?:(\d+):\d+: (.*)")
 
 
 class SyntaxChecker:
@@ -36,8 +48,8 @@ class SyntaxChecker:
 
     def problem(self, lang: str, content: bytes) -> str:
         """Return the first syntax error of *content* in one line, ``""`` when there is none or no checker is here."""
-        lang = {"python": "python3"}.get(lang, lang)
-        if lang not in {"sh", "bash", "python3", "json"}:
+        lang = _ALIASES.get(lang, lang)
+        if lang not in _CHECKED:
             return ""
         body = _without_header(content) if lang in _SHELL else content
         key = (lang, sha256(body).digest())
@@ -66,33 +78,70 @@ class SyntaxChecker:
             return 0, _json_problem(body)
         if lang == "python3":
             return _python_problem(text)
+        if lang in {"deno", "javascript"}:
+            return self._deno_problem(lang, body)
+        if lang == "go":
+            return self._go_problem(body)
         return self._shell_problem(lang, body)
 
     def _shell_problem(self, lang: str, body: bytes) -> tuple[int, str]:
         path = find_runtime(lang)
         if not path:
             return 0, ""
+        # -n reads and parses but executes nothing; an empty environment keeps BASH_ENV and functions out.
+        status, said = self._run(lang, [path, *_SHELL[lang]], body)
+        if status == 0:
+            return 0, ""
+        found = _SHELL_SAYS.match(said)
+        return (int(found.group(1)), found.group(2)[:200]) if found else (0, said.split("\n")[0][:200])
+
+    def _deno_problem(self, lang: str, body: bytes) -> tuple[int, str]:
+        path = find_runtime("deno")
+        if not path:
+            return 0, ""
+        name = "script.js" if lang == "javascript" else "script.ts"
+        with tempfile.TemporaryDirectory(prefix="clockwork-check-") as folder:
+            Path(folder, name).write_bytes(body)
+            env = {"HOME": folder, "DENO_DIR": f"{folder}/deno", "NO_COLOR": "1", "DENO_NO_UPDATE_CHECK": "1"}
+            status, said = self._run("deno", [path, *_DENO, name], b"", env, folder)
+        if status == 0:
+            return 0, ""
+        found = _DENO_SAYS.search(said)
+        line = re.search(rf"{re.escape(name)}:(\d+):", said)
+        words = " ".join(filter(None, found.groups())) if found else said.split("\n")[0]
+        return int(line.group(1)) if line else 0, words[:200]
+
+    def _go_problem(self, body: bytes) -> tuple[int, str]:
+        go = find_runtime("go")
+        if not go:
+            return 0, ""
+        env = {"HOME": "/nonexistent", "GOENV": "off", "GOTOOLCHAIN": "local", "GOTELEMETRY": "off"}
+        status, root = self._run("go", [go, "env", "GOROOT"], b"", env)
+        formatter = Path(root.strip(), "bin", "gofmt")
+        if status != 0 or not formatter.is_file():
+            return 0, ""
+        status, said = self._run("go", [str(formatter), "-e", "-l"], body, env)
+        found = _GO_SAYS.search(said)
+        if status == 0:
+            return 0, ""
+        return (int(found.group(1)), found.group(2)[:200]) if found else (0, said.split("\n")[0][:200])
+
+    def _run(
+        self, name: str, argv: list[str], body: bytes, env: Mapping[str, str] | None = None, cwd: str = "/"
+    ) -> tuple[int, str]:
+        """Run a checker on *body* and return its exit status and what it said; -1 when it could not check."""
         self.spawned += 1
         try:
-            # -n reads and parses but executes nothing; an empty environment keeps BASH_ENV and functions out.
             done = subprocess.run(
-                [path, *_SHELL[lang]],
-                input=body,
-                capture_output=True,
-                timeout=_TIMEOUT_S,
-                env={"PATH": FIXED_PATH, "LC_ALL": "C"},
-                cwd="/",
-                check=False,
-            )
+                argv, input=body, capture_output=True, timeout=_TIMEOUT_S, cwd=cwd, check=False,
+                env={"PATH": FIXED_PATH, "LC_ALL": "C", **(env or {})},
+            )  # fmt: skip
         except subprocess.TimeoutExpired:
-            return 0, f"{lang} could not check it in {_TIMEOUT_S} s"
+            return -1, f"{name} could not check it in {_TIMEOUT_S} s"
         except OSError as error:
-            return 0, f"{lang} could not be started: {error.strerror}"
-        if done.returncode == 0:
-            return 0, ""
-        said = done.stderr.decode("utf-8", "replace").strip().splitlines() or [f"{lang} -n refuses it"]
-        found = _SHELL_SAYS.match(said[0])
-        return (int(found.group(1)), found.group(2)[:200]) if found else (0, said[0][:200])
+            return -1, f"{name} could not be started: {error.strerror}"
+        said = done.stderr if done.returncode else done.stdout
+        return done.returncode, said.decode("utf-8", "replace").strip() or f"{name} refuses it"
 
 
 def _without_header(content: bytes) -> bytes:

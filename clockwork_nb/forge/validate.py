@@ -8,20 +8,13 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 from clockwork_nb.canonical import parse_json
-from clockwork_nb.errors import (
-    BundleError,
-    BundleLimitError,
-    BundleMappingError,
-    BundlePathError,
-    BundleRuntimeError,
-    BundleSchemaError,
-    InvalidInputError,
-)
+from clockwork_nb.errors import BundleSchemaError, InvalidInputError
 from clockwork_nb.forge.bundle import Bundle, BundleStep
+from clockwork_nb.forge.bundle_limits import AGENT_LIMITS, TEMPLATE_LIMITS, BundleLimits, Source
+from clockwork_nb.forge.findings import LIMIT, MAPPING, PATH, RUNTIME, SCHEMA, Finding, refuse
 from clockwork_nb.forge.paths import collisions, path_problem
 from clockwork_nb.forge.runtimes import (
     BUILT_IN,
@@ -37,54 +30,16 @@ from clockwork_nb.ids import slug
 from clockwork_nb.ports import Action, Artifact
 from clockwork_nb.secrets import Redactor, unseal
 
-__all__ = ["AGENT_LIMITS", "TEMPLATE_LIMITS", "BundleLimits", "Finding", "Source", "check_bundle", "validate_bundle"]
-
-Source = Literal["template", "agent"]
-
-
-@dataclass(frozen=True, slots=True)
-class BundleLimits:
-    """How large a bundle may be. Sizes in bytes; each is the largest value that is still accepted."""
-
-    files: int
-    steps: int
-    total_bytes: int
-    file_bytes: int
-    vars_bytes: int = 64 * 1024
-    word_bytes: int = 128 * 1024 - 1  # MAX_ARG_STRLEN of execve(2), with its NUL
-    words_bytes: int = 1024 * 1024
-    inputs: int = 32  # descriptors the launcher hands over
-    purpose_bytes: int = 1024
-
-
-TEMPLATE_LIMITS = BundleLimits(files=20_000, steps=20_000, total_bytes=64 << 20, file_bytes=64 << 20)
-AGENT_LIMITS = BundleLimits(files=256, steps=512, total_bytes=16 << 20, file_bytes=1 << 20)
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """One thing wrong. ``place`` is ``bundle``, ``artifact PATH`` or ``step ID``; ``hint`` says what to do."""
-
-    code: str
-    place: str
-    message: str
-    hint: str = ""
-
-    def to_dict(self) -> dict[str, str]:
-        """Return the JSON form."""
-        return {"code": self.code, "place": self.place, "message": self.message, "hint": self.hint}
-
-
-# The most severe first: what could escape, then what could run, then what does not fit together.
-_SEVERITY: tuple[type[BundleError], ...] = (
-    BundlePathError,
-    BundleRuntimeError,
-    BundleSchemaError,
-    BundleMappingError,
-    BundleLimitError,
-)
-_PATH, _RUNTIME, _SCHEMA, _MAPPING, _LIMIT = (cls.code for cls in _SEVERITY)
-_SHOWN = 200
+__all__ = [
+    "AGENT_LIMITS",
+    "TEMPLATE_LIMITS",
+    "BundleLimits",
+    "Finding",
+    "Source",
+    "action_key",
+    "check_bundle",
+    "validate_bundle",
+]
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,127}\Z")
 # Variables that change what the interpreter loads or runs before, or instead of, the approved script.
@@ -106,20 +61,10 @@ def check_bundle(
     """Return when the bundle may be shown for approval.
 
     Raises:
-        BundleError: the subclass of the most severe finding (E_BUNDLE_PATH, _RUNTIME, _SCHEMA, _MAPPING, _LIMIT, in
+        BundleError: the subclass of the most severe finding (E_BUNDLE_PATH, _RUNTIME, SCHEMA, _MAPPING, _LIMIT, in
             that order); all findings are in ``details["findings"]``.
     """
-    findings = validate_bundle(bundle, actions, limits=limits, source=source)
-    if not findings:
-        return
-    rank = {cls.code: i for i, cls in enumerate(_SEVERITY)}
-    worst = min(findings, key=lambda f: rank[f.code])
-    more = f" (and {len(findings) - 1} more)" if len(findings) > 1 else ""
-    raise _SEVERITY[rank[worst.code]](
-        f"the bundle must not run: {worst.place}: {worst.message}{more}",
-        hint=worst.hint,
-        details={"findings": [f.to_dict() for f in findings[:_SHOWN]], "count": len(findings)},
-    )
+    refuse(validate_bundle(bundle, actions, limits=limits, source=source))
 
 
 def validate_bundle(
@@ -148,7 +93,7 @@ def validate_bundle(
     for step in bundle.steps:
         findings += _argv_findings(step, by_path)
         findings += _environment_findings(step, bundle, by_path, limits)
-        findings += _confinement_findings(step, source)
+        findings += _confinement_findings(step, limits, source)
     findings += _use_findings(bundle)
     findings += _secret_findings(bundle)
     findings += _content_findings(bundle.artifacts, checker or shared_checker())
@@ -163,33 +108,31 @@ def _limit_findings(bundle: Bundle, limits: BundleLimits) -> Iterator[Finding]:
         ("bytes", total, limits.total_bytes),
     ):
         if have > most:
-            yield Finding(_LIMIT, "bundle", f"{have} {what}, {most} are allowed", "Split the configuration.")
+            yield Finding(LIMIT, "bundle", f"{have} {what}, {most} are allowed", "Split the configuration.")
     for a in bundle.artifacts:
         if len(a.content) > limits.file_bytes:
-            yield Finding(_LIMIT, f"artifact {a.path}", f"{len(a.content)} bytes, {limits.file_bytes} are allowed")
+            yield Finding(LIMIT, f"artifact {a.path}", f"{len(a.content)} bytes, {limits.file_bytes} are allowed")
         if len(a.purpose.encode("utf-8", "surrogatepass")) > limits.purpose_bytes:
-            yield Finding(_LIMIT, f"artifact {a.path}", f"a purpose has at most {limits.purpose_bytes} bytes")
+            yield Finding(LIMIT, f"artifact {a.path}", f"a purpose has at most {limits.purpose_bytes} bytes")
     for s in bundle.steps:
         words = [len(w.encode("utf-8", "surrogatepass")) for w in s.cmd]
         if sum(words) > limits.words_bytes or max(words, default=0) > limits.word_bytes:
-            yield Finding(
-                _LIMIT, f"step {s.id}", "its command line is too long", "Pass large input as a data artifact."
-            )
+            yield Finding(LIMIT, f"step {s.id}", "its command line is too long", "Pass large input as a data artifact.")
 
 
 def _path_findings(artifacts: Sequence[Artifact]) -> Iterator[Finding]:
     for a in artifacts:
         if problem := path_problem(a.path):
-            yield Finding(_PATH, f"artifact {a.path[:300]!r}", problem, "Use a plain name below scripts/.")
+            yield Finding(PATH, f"artifact {a.path[:300]!r}", problem, "Use a plain name below scripts/.")
         if a.mode not in {"0644", "0755"}:
-            yield Finding(_SCHEMA, f"artifact {a.path}", f"the mode {a.mode!r} is neither 0644 nor 0755")
+            yield Finding(SCHEMA, f"artifact {a.path}", f"the mode {a.mode!r} is neither 0644 nor 0755")
         if a.lang not in LANGUAGES:
-            yield Finding(_SCHEMA, f"artifact {a.path}", f"the lang {a.lang[:60]!r} is unknown", _languages_hint())
+            yield Finding(SCHEMA, f"artifact {a.path}", f"the lang {a.lang[:60]!r} is unknown", _languages_hint())
         if a.secret and (a.content or a.lang != "data"):
-            yield Finding(_SCHEMA, f"artifact {a.path}", "a secret artifact is data and has no content of its own")
+            yield Finding(SCHEMA, f"artifact {a.path}", "a secret artifact is data and has no content of its own")
     for path, other, why in collisions(a.path for a in artifacts if not path_problem(a.path)):
         also = "" if path == other else f" (see {other})"
-        yield Finding(_PATH, f"artifact {path[:300]}", f"the path {why}{also}", "Give each artifact its own path.")
+        yield Finding(PATH, f"artifact {path[:300]}", f"the path {why}{also}", "Give each artifact its own path.")
 
 
 def _languages_hint() -> str:
@@ -197,68 +140,71 @@ def _languages_hint() -> str:
 
 
 def _mapping_findings(steps: Sequence[BundleStep], actions: Sequence[Action | Mapping[str, Any]]) -> Iterator[Finding]:
-    wanted = [_action_key(a) for a in actions]
+    wanted = [action_key(a) for a in actions]
     names = {i: (name, address) for i, name, address in wanted}
     have = Counter(s.id for s in steps)
     for twice in sorted(i for i, n in have.items() if n > 1):
-        yield Finding(_MAPPING, f"step {twice}", "it is there more than once")
+        yield Finding(MAPPING, f"step {twice}", "it is there more than once")
     for s in steps:
         if s.id not in names:
-            yield Finding(_MAPPING, f"step {s.id}", "no action of the plan has this id", "Remove the step.")
+            yield Finding(MAPPING, f"step {s.id}", "no action of the plan has this id", "Remove the step.")
             continue
         name, address = names[s.id]
         if s.purpose != name:
-            yield Finding(_MAPPING, f"step {s.id}", f"its purpose is {s.purpose[:80]!r}, the action is {name!r}")
+            yield Finding(MAPPING, f"step {s.id}", f"its purpose is {s.purpose[:80]!r}, the action is {name!r}")
         if s.address != address:
-            yield Finding(_MAPPING, f"step {s.id}", f"its address is {s.address[:80]!r}, the action's is {address!r}")
+            yield Finding(MAPPING, f"step {s.id}", f"its address is {s.address[:80]!r}, the action's is {address!r}")
     for i, _, _ in wanted:
         if i not in have:
-            yield Finding(_MAPPING, f"step {i}", "the plan has this action and the bundle has no step for it")
+            yield Finding(MAPPING, f"step {i}", "the plan has this action and the bundle has no step for it")
     order = [i for i, _, _ in wanted if i in have]
     got = [s.id for s in steps if s.id in names]
     if len(order) == len(got) and order != got:
         first = next(g for o, g in zip(order, got, strict=True) if o != g)
-        yield Finding(_MAPPING, f"step {first}", "the steps are not in the plan's order")
+        yield Finding(MAPPING, f"step {first}", "the steps are not in the plan's order")
 
 
-def _action_key(action: Action | Mapping[str, Any]) -> tuple[str, str, str]:
+def action_key(action: Action | Mapping[str, Any]) -> tuple[str, str, str]:
+    """Return id, name and address of *action*; a step of a bare ActionList (contracts.md) has its name for an id."""
     if isinstance(action, Action):
         return action.id, action.name, action.address
-    return action["id"], action["name"], action["address"]
+    return action.get("id", action["name"]), action["name"], action.get("address", "")
 
 
 def _argv_findings(step: BundleStep, by_path: Mapping[str, Artifact]) -> Iterator[Finding]:
     place = f"step {step.id}"
     for message, hint in argv_problems(step.cmd):
-        yield Finding(_RUNTIME, place, message, hint)
+        yield Finding(RUNTIME, place, message, hint)
     built_in = bool(step.cmd) and step.cmd[0] == BUILT_IN
     if built_in != (step.cls == "built-in"):
-        yield Finding(_RUNTIME, place, f"the class {step.cls} does not fit {step.cmd[0] if step.cmd else 'no command'}")
+        yield Finding(RUNTIME, place, f"the class {step.cls} does not fit {step.cmd[0] if step.cmd else 'no command'}")
     at = script_index(step.cmd)
     if at < 0:
         return
     script = by_path.get(step.cmd[at])
     if script is None:
-        yield Finding(_RUNTIME, place, f"{step.cmd[at][:80]!r} is not an artifact of the bundle", "Declare the script.")
+        yield Finding(RUNTIME, place, f"{step.cmd[at][:80]!r} is not an artifact of the bundle", "Declare the script.")
         return
     if built_in:
         if script.lang != "json" or script.secret:
-            yield Finding(_RUNTIME, place, f"the spec {script.path} is not an artifact with lang json")
+            yield Finding(RUNTIME, place, f"the spec {script.path} is not an artifact with lang json")
         else:
             yield from _spec_findings(step, script)
         return
     if step.cmd.count(script.path) > 1:
-        yield Finding(_RUNTIME, place, f"{script.path} stands in the command more than once")
+        yield Finding(RUNTIME, place, f"{script.path} stands in the command more than once")
     runtime = RUNTIMES[step.cmd[0]]
+    if runtime.name == "go" and any(word.endswith(".go") for word in step.cmd[at + 1 :]):
+        yield Finding(RUNTIME, place, "go would compile another file too", "Give it one script, and other arguments.")
     if script.lang not in runtime.languages:
-        yield Finding(_RUNTIME, place, f"{runtime.name} does not run {script.path}, whose lang is {script.lang[:60]}")
+        yield Finding(RUNTIME, place, f"{runtime.name} does not run {script.path}, whose lang is {script.lang[:60]}")
     named = shebang_runtime(script.content)
     if named is not None and named != runtime.name:
-        yield Finding(_RUNTIME, place, f"the first line of {script.path} names another interpreter than {runtime.name}")
+        yield Finding(RUNTIME, place, f"the first line of {script.path} names another interpreter than {runtime.name}")
     if not step.interpreter.startswith("/") or step.interpreter.rsplit("/", 1)[-1] != runtime.name:
-        yield Finding(_RUNTIME, place, f"{step.interpreter!r} is not the resolved path of {runtime.name}")
+        yield Finding(RUNTIME, place, f"{step.interpreter!r} is not the resolved path of {runtime.name}")
     elif not re.fullmatch(r"[0-9a-f]{64}", step.interpreter_sha256):
-        yield Finding(_RUNTIME, place, f"the digest of {step.interpreter} is missing")
+        yield Finding(RUNTIME, place, f"the digest of {step.interpreter} is missing")
 
 
 def _spec_findings(step: BundleStep, artifact: Artifact) -> Iterator[Finding]:
@@ -271,19 +217,19 @@ def _spec_findings(step: BundleStep, artifact: Artifact) -> Iterator[Finding]:
     place = f"artifact {artifact.path}"
     verb = step.cmd[1]
     if (spec.get("service"), spec.get("address")) != (slug(step.address), step.address):
-        yield Finding(_MAPPING, place, f"its service and address are not those of {step.address}")
+        yield Finding(MAPPING, place, f"its service and address are not those of {step.address}")
     if verb == "remove":
         return
     try:
         check_spec(spec)
     except BundleSchemaError as error:
         for message in error.details["findings"]:
-            yield Finding(_SCHEMA, place, str(message), error.hint)
+            yield Finding(SCHEMA, place, str(message), error.hint)
         return
     if (spec["state"] == "stopped") != (verb == "stop"):
-        yield Finding(_SCHEMA, place, f"its state is {spec['state']}, the step is {verb}")
+        yield Finding(SCHEMA, place, f"its state is {spec['state']}, the step is {verb}")
     if unknown := sorted(set(spec["secret_env"].values()) - set(step.secret_vars.values())):
-        yield Finding(_SCHEMA, place, f"it wants the secret {unknown[0][:80]!r}, which the step does not have")
+        yield Finding(SCHEMA, place, f"it wants the secret {unknown[0][:80]!r}, which the step does not have")
 
 
 def _environment_findings(
@@ -294,52 +240,60 @@ def _environment_findings(
     also = _STEERING_ALSO.get(step.cmd[0]) if step.cmd else None
     for name, times in Counter(names).items():
         if not _NAME.match(name):
-            yield Finding(_SCHEMA, place, f"{name[:80]!r} is not a variable's name")
+            yield Finding(SCHEMA, place, f"{name[:80]!r} is not a variable's name")
         elif _STEERING.match(name) or (also is not None and also.match(name)):
-            yield Finding(_RUNTIME, place, f"the variable {name} would change how the script is run", "Rename it.")
+            yield Finding(RUNTIME, place, f"the variable {name} would change how the script is run", "Rename it.")
         if times > 1:
-            yield Finding(_SCHEMA, place, f"the variable {name} has two values")
+            yield Finding(SCHEMA, place, f"the variable {name} has two values")
     if any("\0" in v for v in step.vars.values()):
-        yield Finding(_SCHEMA, place, "a variable holds a NUL character")
+        yield Finding(SCHEMA, place, "a variable holds a NUL character")
     size = sum(len(k) + len(v.encode("utf-8", "surrogatepass")) + 2 for k, v in step.vars.items())
     if size > limits.vars_bytes:
         hint = "Pass large values as a data artifact."
-        yield Finding(_LIMIT, place, f"its variables have {size} bytes, {limits.vars_bytes} are allowed", hint)
+        yield Finding(LIMIT, place, f"its variables have {size} bytes, {limits.vars_bytes} are allowed", hint)
     if len(step.secret_vars) + len(step.data) > limits.inputs:
-        yield Finding(_LIMIT, place, f"more than {limits.inputs} data artifacts and secrets")
+        yield Finding(LIMIT, place, f"more than {limits.inputs} data artifacts and secrets")
     for name, secret in step.secret_vars.items():
         if secret not in bundle.secrets:
-            yield Finding(_SCHEMA, place, f"the variable {name} wants a secret {secret[:80]!r} that nobody has")
+            yield Finding(SCHEMA, place, f"the variable {name} wants a secret {secret[:80]!r} that nobody has")
     for name, path in step.data.items():
         data = by_path.get(path)
         if data is None:
-            yield Finding(
-                _SCHEMA, place, f"the variable {name} wants the artifact {path[:80]!r}, which is not declared"
-            )
+            yield Finding(SCHEMA, place, f"the variable {name} wants the artifact {path[:80]!r}, which is not declared")
         elif data.lang != "data":
-            yield Finding(_SCHEMA, place, f"the variable {name} wants {path}, which is not a data artifact")
+            yield Finding(SCHEMA, place, f"the variable {name} wants {path}, which is not a data artifact")
 
 
-def _confinement_findings(step: BundleStep, source: Source) -> Iterator[Finding]:
+def _confinement_findings(step: BundleStep, limits: BundleLimits, source: Source) -> Iterator[Finding]:
     place = f"step {step.id}"
     if step.cls not in {"confined", "host", "built-in"}:
-        yield Finding(_SCHEMA, place, f"the class {step.cls!r} is unknown")
+        yield Finding(SCHEMA, place, f"the class {step.cls!r} is unknown")
     if step.inherits_environment and step.cls != "host":
+        yield Finding(SCHEMA, place, "only a host step may inherit the environment", "Name what it needs as variables.")
+    if step.detaches and step.cls != "host":
         yield Finding(
-            _SCHEMA, place, "only a host step may inherit the environment", "Name what it needs as variables."
+            SCHEMA, place, "only a host step may leave something running", "Declare what is to go on as a service."
         )
     for path in (*step.write, step.cwd):
         if not path or any(ord(c) < 32 or ord(c) == 127 for c in path):
-            yield Finding(_PATH, place, f"{path[:80]!r} is not a path")
-        elif source == "agent" and (path.startswith(("/", "~")) or ".." in path.split("/")):
-            yield Finding(_PATH, place, f"{path[:80]!r} is outside the project", "Name a path below the project.")
-    if len(step.write) > 256:
-        yield Finding(_LIMIT, place, "more than 256 paths to write to")
+            yield Finding(PATH, place, f"{path[:80]!r} is not a path")
+        elif source == "agent":
+            yield from _foreign_path_findings(path, place)
+    if len(step.write) > limits.write_roots:
+        yield Finding(LIMIT, place, f"more than {limits.write_roots} paths to write to")
     ports = step.network if isinstance(step.network, tuple) else ()
     if any(isinstance(p, bool) or not 1 <= p <= 65535 for p in ports):
-        yield Finding(_SCHEMA, place, "a port is not between 1 and 65535")
+        yield Finding(SCHEMA, place, "a port is not between 1 and 65535")
     if source == "agent" and step.cls != "confined":
-        yield Finding(_RUNTIME, place, f"a generated step may not be {step.cls}", "Only confined steps are accepted.")
+        yield Finding(RUNTIME, place, f"a generated step may not be {step.cls}", "Only confined steps are accepted.")
+
+
+def _foreign_path_findings(path: str, place: str) -> Iterator[Finding]:
+    parts = path.split("/")
+    if path.startswith(("/", "~")) or ".." in parts:
+        yield Finding(PATH, place, f"{path[:80]!r} is outside the project", "Name a path below the project.")
+    elif any(part.casefold() == ".clockwork" for part in parts):
+        yield Finding(PATH, place, f"{path[:80]!r} is ours", "Steps write to the project, never to .clockwork.")
 
 
 def _use_findings(bundle: Bundle) -> Iterator[Finding]:
@@ -347,10 +301,10 @@ def _use_findings(bundle: Bundle) -> Iterator[Finding]:
     used |= {s.cmd[i] for s in bundle.steps if (i := script_index(s.cmd)) >= 0}
     for a in bundle.artifacts:
         if a.path not in used:
-            yield Finding(_SCHEMA, f"artifact {a.path}", "no step uses it", "Remove it, or name it in a step.")
+            yield Finding(SCHEMA, f"artifact {a.path}", "no step uses it", "Remove it, or name it in a step.")
     for a in bundle.artifacts:
         if a.secret and a.secret not in bundle.secrets:
-            yield Finding(_SCHEMA, f"artifact {a.path}", f"it wants a secret {a.secret[:80]!r} that nobody has")
+            yield Finding(SCHEMA, f"artifact {a.path}", f"it wants a secret {a.secret[:80]!r} that nobody has")
 
 
 def _secret_findings(bundle: Bundle) -> Iterator[Finding]:
@@ -372,12 +326,12 @@ def _secret_findings(bundle: Bundle) -> Iterator[Finding]:
     for a in bundle.artifacts:
         for text in (a.content, a.path.encode("utf-8", "replace"), a.purpose.encode("utf-8", "replace")):
             if redactor.redact_bytes(text) != text:
-                yield Finding(_SCHEMA, f"artifact {a.path}", "it holds a sensitive value", hint)
+                yield Finding(SCHEMA, f"artifact {a.path}", "it holds a sensitive value", hint)
                 break
     for s in bundle.steps:
         words = "\0".join((*s.cmd, *s.vars.values(), *s.write, s.cwd)).encode("utf-8", "replace")
         if redactor.redact_bytes(words) != words:
-            yield Finding(_SCHEMA, f"step {s.id}", "its command or a variable holds a sensitive value", hint)
+            yield Finding(SCHEMA, f"step {s.id}", "its command or a variable holds a sensitive value", hint)
 
 
 def _content_findings(artifacts: Sequence[Artifact], checker: SyntaxChecker) -> Iterator[Finding]:
@@ -385,6 +339,6 @@ def _content_findings(artifacts: Sequence[Artifact], checker: SyntaxChecker) -> 
         if a.lang == "data" or a.secret or a.lang not in LANGUAGES:
             continue
         if not a.content.strip():
-            yield Finding(_SCHEMA, f"artifact {a.path}", "it is empty")
+            yield Finding(SCHEMA, f"artifact {a.path}", "it is empty")
         elif problem := checker.problem(a.lang, a.content):
-            yield Finding(_SCHEMA, f"artifact {a.path}", problem, "Correct the text.")
+            yield Finding(SCHEMA, f"artifact {a.path}", problem, "Correct the text.")

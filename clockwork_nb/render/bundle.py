@@ -13,7 +13,7 @@ from clockwork_nb.render.html import Child, Markup, element, fragment
 from clockwork_nb.render.text import Paint, clip, columns_of, pad, plural, short_digest, sized, visible
 from clockwork_nb.render.theme import wrap
 
-__all__ = ["bundle_html", "bundle_summary", "bundle_text", "scripts_html"]
+__all__ = ["bundle_html", "bundle_summary", "bundle_text", "notable_text", "scripts_html"]
 
 _FILE_SHOWN: Final = 64 * 1024
 _TOTAL_SHOWN: Final = 1024 * 1024
@@ -27,11 +27,12 @@ def bundle_summary(
     confinement: str = "",
     edited: Collection[str] = (),
     diffs: Mapping[str, str] | None = None,
+    flags: Sequence[Mapping[str, Any]] = (),
 ) -> dict[str, Any]:
     """Return the JSON-safe form that views draw: ``digest``, ``confinement``, ``steps`` (a count) and ``scripts``.
 
     A script has ``path, lang, mode, purpose, size, text`` (None when it is not text, secret, or not at hand), ``note``,
-    ``diff`` and ``steps``: ``{id, class, words, command}`` of each step that names it. Steps that name no file stand
+    ``diff``, ``flags`` and ``steps``: ``{id, class, words, command}`` of each step that names it. Steps that name no file stand
     under a script with an empty path.
 
     Args:
@@ -40,7 +41,8 @@ def bundle_summary(
         contents: path → bytes. At most 64 KiB a file and 1 MiB in all are taken in; ``note`` says what was cut.
         confinement: the tier, as people read it.
         edited: paths that carry a person's edit.
-        diffs: path → unified diff to what was on disk before.
+        diffs: path → unified diff from what was generated.
+        flags: ``{step, code, words, path, line, text}`` each, lines that a person has to look at.
     """
     contents, diffs = contents or {}, diffs or {}
     users: dict[str, list[dict[str, Any]]] = {}
@@ -49,6 +51,7 @@ def bundle_summary(
         named = [w for w in dict.fromkeys([*step["run"]["cmd"], *step.get("data", {}).values()]) if w in paths]
         for path in named or [""]:
             users.setdefault(path, []).append(_step_summary(step))
+    marked = _marked(flags, document["steps"], paths)
     scripts, room = [], _TOTAL_SHOWN
     for artifact in document["artifacts"]:
         path = artifact["path"]
@@ -65,13 +68,27 @@ def bundle_summary(
                 "text": text,
                 "note": ", ".join(notes),
                 "diff": diffs.get(path, ""),
+                "flags": marked.get(path, []),
                 "steps": users.get(path, []),
             }
         )
     if "" in users:
         bare = {"path": "", "lang": "", "mode": "", "purpose": "steps without a script", "size": None, "text": None}
-        scripts.append({**bare, "note": "", "diff": "", "steps": users[""]})
+        scripts.append({**bare, "note": "", "diff": "", "flags": marked.get("", []), "steps": users[""]})
     return {"digest": digest, "confinement": confinement, "steps": len(document["steps"]), "scripts": scripts}
+
+
+def _marked(
+    flags: Sequence[Mapping[str, Any]], steps: Sequence[Mapping[str, Any]], paths: Collection[str]
+) -> dict[str, list[dict[str, Any]]]:
+    """Return path → its flags, each once; those of a step's words stand with its script."""
+    script_of = {s["id"]: next((w for w in s["run"]["cmd"] if w in paths), "") for s in steps}
+    out: dict[str, dict[tuple[Any, ...], dict[str, Any]]] = {}
+    for flag in flags:
+        shown = {key: flag[key] for key in ("code", "words", "line", "text")}
+        path = flag["path"] or script_of.get(flag["step"], "")
+        out.setdefault(path, {})[tuple(shown.values())] = shown
+    return {path: list(found.values()) for path, found in out.items()}
 
 
 def _content(artifact: Mapping[str, Any], data: bytes | None, room: int) -> tuple[str | None, str]:
@@ -140,7 +157,7 @@ def bundle_text(
         lines += [f"      {visible(step['id'])}  {paint.dim(step['words'])}" for step in script["steps"]]
         if script["path"] in show or any(step["id"] in show for step in script["steps"]):
             lines += [f"      | {visible(line)}" for line in (script["text"] or "").splitlines()]
-        lines += [f"      {visible(line)}" for line in script["diff"].splitlines()]
+        lines += _notable_lines(script, paint)
     lines += [f"  {pad(visible(path), column)}removed" for path in sorted(removed)]
     for finding in findings:
         lines += ["", *_finding_lines(finding, paint)]
@@ -149,10 +166,34 @@ def bundle_text(
     return "\n".join(lines)
 
 
+def notable_text(summary: Mapping[str, Any], *, color: bool = False) -> str:
+    """Return the edits and flags of a bundle as text, script by script; empty when there are none."""
+    paint = Paint(color)
+    lines: list[str] = []
+    for script in summary["scripts"]:
+        if notable := _notable_lines(script, paint):
+            facts = f"  {visible(script['note'])}" if script["note"] else ""
+            lines += [f"  {visible(script['path']) or '(no script)'}{facts}", *notable]
+    return "\n".join(lines)
+
+
+def _notable_lines(script: Mapping[str, Any], paint: Paint) -> list[str]:
+    """Return the flags of a script and how it was edited."""
+    lines = [f"      {paint.bad('look')}  {visible(_flag_words(flag))}" for flag in script.get("flags", ())]
+    return lines + [f"      {visible(line)}" for line in script["diff"].split("\n") if script["diff"]]
+
+
+def _flag_words(flag: Mapping[str, Any]) -> str:
+    place = f"line {flag['line']} " if flag["line"] else "its words "
+    return f"{place}{flag['words']}: {flag['text']}"
+
+
 def _headline(summary: Mapping[str, Any], paint: Paint) -> str:
     parts = [paint.bold(f"Bundle {short_digest(summary['digest'])}"), _script_words(summary)]
     if summary["confinement"]:
         parts.append(f"confinement {visible(summary['confinement'])}")
+    if count := sum(len(script.get("flags", ())) for script in summary["scripts"]):
+        parts.append(paint.bad(f"{plural(count, 'line')} to look at"))
     return " · ".join(parts)
 
 
@@ -188,9 +229,14 @@ def _script(script: Mapping[str, Any]) -> Markup:
         "summary", element("code", script["path"] or "(no script)"), " ", element("span", facts, class_="cw-muted")
     )
     about = element("div", lines, element("div", script["purpose"], class_="cw-muted"), class_="cw-note")
-    diff = element("pre", script["diff"]) if script["diff"] else None
+    marks = [
+        element("div", element("b", "look", class_="cw-bad"), " ", _flag_words(flag), class_="cw-note")
+        for flag in script.get("flags", ())
+    ]
+    diff = element("pre", script["diff"], data_cw_diff=script["path"]) if script["diff"] else None
     content = element("pre", script["text"]) if script["text"] is not None else None
-    return element("details", summary, about, diff, content)
+    # What a person has to see is not folded away.
+    return element("details", summary, about, marks, diff, content, open=bool(diff or marks))
 
 
 def bundle_html(

@@ -20,12 +20,13 @@ from clockwork_nb.errors import (
     InvalidTransitionError,
 )
 from clockwork_nb.ports import Draft, EventView
-from clockwork_nb.session.runs import POLICY_DIGEST, JobRun
+from clockwork_nb.session.runs import JobRun
 
 if TYPE_CHECKING:
     from clockwork_nb.jobs.commands import Outcome
     from clockwork_nb.jobs.model import Decision, SectionState
     from clockwork_nb.session.building import Built
+    from clockwork_nb.session.options import PlanOptions
     from clockwork_nb.session.planning import Planned
     from clockwork_nb.session.session import Session
 
@@ -133,6 +134,7 @@ class Section:
         *,
         restored: SectionOutcome | None = None,
         notice: str = "",
+        options: PlanOptions | None = None,
     ) -> None:
         self._session = session
         self._run = run
@@ -141,11 +143,17 @@ class Section:
         self.built = built
         self.number = number
         self.restored = restored
+        self._options = options
         self._bundle_digest = built.bundle.digest if built is not None else ""
         self.notice = notice
         """Why the question is asked again, when it is."""
 
     # --- what it is -----------------------------------------------------------------------------------------------
+
+    @property
+    def options(self) -> PlanOptions | None:
+        """What the plan was asked for with."""
+        return self._options
 
     @property
     def job_id(self) -> str:
@@ -184,7 +192,7 @@ class Section:
             "configuration": document["configuration"],
             "plan": self.plan_digest,
             "bundle": self.bundle_digest,
-            "policy": POLICY_DIGEST,
+            "policy": self._session.policy().digest,
             "environment": self._state().environment if self._run is not None else "",
             "lineage": document["lineage"] or "",
             "serial": self.serial,
@@ -243,6 +251,9 @@ class Section:
             return
         if current.quorum > 1 and decision == "granted" and via in {"auto", "policy"}:
             self.suspend()  # several persons are asked for, and this is none
+        if decision == "granted" and via in {"auto", "policy"} and self._flagged_edits():
+            self.notice = "A line that was edited into a script has to be seen by a person first."
+            self.suspend()
         by = by or self._session.settings.user
         now = self._session.clock.now()
         which = current.approval_id
@@ -253,6 +264,29 @@ class Section:
         self._run.writer.append([draft])
         if decision == "granted" and self.needs_approval:
             self.suspend()  # others still have to say yes
+
+    def _flagged_edits(self) -> bool:
+        """Return whether a hand-edited script holds a line that nobody may approve unseen.
+
+        What the configuration itself says was written by whoever asks for the run; an edit may be somebody else's.
+        """
+        edited = set(self.edited)
+        return bool(edited) and self.built is not None and any(flag.path in edited for flag in self.built.flags)
+
+    def let_policy_decide(self) -> None:
+        """Record the operator's yes, when policy.json covers every risk class of the plan; else leave the question open.
+
+        Of a decision that asks for several persons the policy is none, and never stands in for one.
+        """
+        from clockwork_nb.session.policy import approving_reason
+
+        decision = self._decision()
+        if decision is None or decision.status != "open" or decision.quorum > 1 or not self._session.policy_decides:
+            return
+        flags = [flag.code for flag in self.built.flags] if self.built is not None else []
+        reason = approving_reason(self._session.policy(), self.planned.risks, edited=self.edited, flags=flags)
+        if reason:
+            self.decide("granted", via="policy", reason=reason)
 
     def waiting_lines(self) -> tuple[str, str]:
         """Return the sentence that says what waits, and the lines with the commands that go on."""
@@ -404,16 +438,27 @@ class Section:
             outputs=ran.outputs,
             snapshot=ran.snapshot,
             error=result.error,
-            ends_job=self._session.section_ends_job,
+            ends_job=self._session.section_ends_job and not self.planned.deferred,
         )
         if result.error is None:
             self._close("completed", ran.state_blob)
-            if self._session.section_ends_job:
+            if outcome.ends_job:
                 self._run.finish("completed", f"{self.verb}: {len(result.done)} steps done")
             return outcome
         self._block(result.error)
         status = "canceled" if isinstance(result.error, InterruptedByUserError) else "failed"
         return replace(outcome, status=status, outputs=())
+
+    def following(self) -> Section | None:
+        """Return the section of what waited for this one, which has been run; None when nothing did, or nothing is left.
+
+        Raises:
+            InvalidInputError: it waits for something that running this section did not tell.
+            ConfigurationError, BundleError, ArtifactChangedError, UnsafeOperationError, StoreIOError: as `Session.begin`.
+        """
+        if not self.planned.deferred or self._run is None:
+            return None
+        return self._session.go_on(self._run, self)
 
     def _idempotent(self, step: str) -> bool:
         return any(a["id"] == step and a["idempotent"] for a in self.planned.document["actions"]["steps"])
@@ -452,9 +497,9 @@ class Section:
 
 
 def bind_drafts(
-    section: int, planned: Planned, built: Built, *, plan_blob: str, bundle_blob: str, state_blob: str
+    section: int, planned: Planned, built: Built, *, policy: str, plan_blob: str, bundle_blob: str, state_blob: str
 ) -> list[Draft]:
-    """Return the events that bind section *section* to its plan and bundle."""
+    """Return the events that bind section *section* to its plan, its bundle and the operator's *policy* (its digest)."""
     document = planned.document
     plan: dict[str, Any] = {
         "section": section,
@@ -469,7 +514,7 @@ def bind_drafts(
     return [
         Draft("plan.bound", plan),
         Draft("bundle.bound", {"section": section, "bundle": bundle_blob}),
-        Draft("policy.bound", {"section": section, "policy": POLICY_DIGEST}),
+        Draft("policy.bound", {"section": section, "policy": policy}),
     ]
 
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from clockwork_nb.forge.bundle import Bundle, BundleStep
-from clockwork_nb.forge.validate import AGENT_LIMITS, TEMPLATE_LIMITS, Source
+from clockwork_nb.forge.bundle_limits import AGENT_LIMITS, TEMPLATE_LIMITS, Source
 from clockwork_nb.ports import Artifact
 
 PATH, RUNTIME, SCHEMA, MAPPING, LIMIT = (
@@ -35,6 +35,11 @@ class Case:
     bundle: Bundle
     actions: tuple[Mapping[str, Any], ...]
     source: Source = "template"
+
+    @property
+    def kind(self) -> str:
+        """The class it counts for: paths, runtimes, mapping, limits, and what else the form forbids."""
+        return {PATH: "P", RUNTIME: "R", MAPPING: "M", LIMIT: "L", SCHEMA: "S"}[self.code]
 
 
 def action(identity: str) -> dict[str, Any]:
@@ -142,7 +147,11 @@ ESCAPES = {
     "option below": "scripts/--help",
     "star": "scripts/*.sh",
     "stream": "scripts/a.sh:x",
-    "241 bytes": "scripts/" + "a" * 233,
+    "241 bytes": "scripts/a/" + "a" * 99 + "/" + "b" * 99 + "/" + "c" * 31,
+    "part of 101 bytes": "scripts/" + "a" * 101,
+    "our state": ".clockwork/state.json",
+    "line separator": "scripts/a\u2028b.sh",
+    "fullwidth dots": "\uff0e\uff0e/\u2064x.sh",
     "nine parts": "/".join("abcdefghi"),
     "decomposed": "scripts/e\u0301.sh",
 }
@@ -225,6 +234,9 @@ def _argv() -> Iterator[Case]:
     for name, cmd in ARGV.items():
         interpreter = f"/usr/bin/{cmd[0]}" if cmd else ""
         yield _case(f"argv {name}", RUNTIME, with_step(0, cmd=cmd, interpreter=interpreter))
+    other = with_artifact(0, lang="go", content=b"package main\n")
+    words = ("go", "run", WRITE.path, "/tmp/more.go")
+    yield _case("go with another file", RUNTIME, replace(other, steps=(step(STEPS[0].id, *words), *STEPS[1:])))
     yield _case("interpreter missing", RUNTIME, with_step(0, interpreter=""))
     yield _case("interpreter relative", RUNTIME, with_step(0, interpreter="bin/sh"))
     yield _case("interpreter other", RUNTIME, with_step(0, interpreter="/usr/bin/perl"))
@@ -252,6 +264,14 @@ def _mapping() -> Iterator[Case]:
     yield _case("id look-alike", MAPPING, with_step(0, id="file.\u0430:write_file"))
     yield _case("extra check", MAPPING, replace(HONEST, steps=(*STEPS, replace(STEPS[2], id="service.web:verify_all"))))
     yield _case("no actions", MAPPING, HONEST, ())
+    yield _case("no steps", MAPPING, Bundle((), ()))
+    yield _case("steps of two plans", MAPPING, HONEST, (ACTIONS[0], ACTIONS[2]))
+    yield _case("check left out", MAPPING, replace(HONEST, artifacts=HONEST.artifacts[:3], steps=STEPS[:2]))
+    yield _case(
+        "check done twice instead",
+        MAPPING,
+        replace(HONEST, artifacts=HONEST.artifacts[:3], steps=(*STEPS[:2], STEPS[1])),
+    )
 
 
 def _content() -> Iterator[Case]:
@@ -330,6 +350,13 @@ def _agents() -> Iterator[Case]:
     yield agent("writes elsewhere", PATH, replace(pair, steps=(replace(STEPS[0], write=("../x",)),)), one)
     yield agent("writes absolute", PATH, replace(pair, steps=(replace(STEPS[0], write=("/etc",)),)), one)
     yield agent("cwd elsewhere", PATH, replace(pair, steps=(replace(STEPS[0], cwd="/"),)), one)
+    yield agent("writes our folder", PATH, replace(pair, steps=(replace(STEPS[0], write=(".clockwork/x",)),)), one)
+    yield agent(
+        "writes ours in capitals", PATH, replace(pair, steps=(replace(STEPS[0], write=("a/.CLOCKWORK",)),)), one
+    )
+    yield agent("writes home", PATH, replace(pair, steps=(replace(STEPS[0], write=("~/x",)),)), one)
+    roots = tuple(f"o/{i}" for i in range(AGENT_LIMITS.write_roots + 1))
+    yield agent("257 write roots", LIMIT, replace(pair, steps=(replace(STEPS[0], write=roots),)), one)
     yield agent(
         "257 files", LIMIT, replace(pair, artifacts=(*pair.artifacts, *(data(f"scripts/{i}") for i in range(255)))), one
     )

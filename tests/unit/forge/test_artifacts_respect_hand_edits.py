@@ -186,7 +186,7 @@ def test_what_is_planted_is_refused_and_left_alone(build: Path, tmp_path: Path, 
     assert not (tmp_path / "elsewhere").exists() or list((tmp_path / "elsewhere").iterdir()) == []
 
 
-@pytest.mark.parametrize("what", ["edited", "missing", "link", "truncated"])
+@pytest.mark.parametrize("what", ["edited", "missing", "link", "second name", "truncated"])
 def test_a_change_after_approval_is_noticed_right_before_the_step(build: Path, tmp_path: Path, what: str) -> None:
     approved = stage(bundle(), build).bundle
     verify_unchanged(approved, build)
@@ -197,7 +197,10 @@ def test_a_change_after_approval_is_noticed_right_before_the_step(build: Path, t
         target.write_bytes(b"")
     else:
         target.unlink()
-        if what == "link":
+        if what == "second name":
+            (tmp_path / "same").write_bytes(OLD)
+            os.link(tmp_path / "same", target)
+        elif what == "link":
             (tmp_path / "same").write_bytes(OLD)
             target.symlink_to(tmp_path / "same")
     with pytest.raises(ArtifactChangedError) as caught:

@@ -34,6 +34,8 @@ def test_the_document_names_contents_by_digest_and_size() -> None:
         {"interpreter": "/usr/local/bin/sh"},
         {"interpreter_sha256": "cd" * 32},
         {"secret_vars": {"TOKEN": "t"}},
+        {"inherits_environment": True},
+        {"detaches": True},
     ],
     ids=lambda c: next(iter(c)),
 )
@@ -42,7 +44,15 @@ def test_every_fact_of_a_step_changes_the_digest(changes: dict[str, Any]) -> Non
 
 
 @pytest.mark.parametrize(
-    "changes", [{"content": b"x"}, {"mode": "0644"}, {"purpose": "x"}, {"lang": "bash"}, {"secret": "s"}]
+    "changes",
+    [
+        {"content": b"x"},
+        {"content": HONEST.artifacts[0].content.swapcase()},
+        {"mode": "0644"},
+        {"purpose": "x"},
+        {"lang": "bash"},
+        {"secret": "s"},
+    ],
 )
 def test_every_fact_of_an_artifact_changes_the_digest(changes: dict[str, Any]) -> None:
     assert with_artifact(0, **changes).digest != HONEST.digest

@@ -80,11 +80,15 @@ def test_a_bundle_that_is_too_large_is_not_looked_at_any_further() -> None:
 
 
 def test_a_path_may_have_240_bytes_and_8_parts() -> None:
-    assert path_problem("scripts/" + "a" * 231) == ""
-    assert path_problem("scripts/" + "a" * 232) == ""
-    assert "241 bytes" in path_problem("scripts/" + "a" * 233)
-    assert path_problem("scripts/" + "ä" * 116) == ""
-    assert "242 bytes" in path_problem("scripts/" + "ä" * 117)
+    two = "a" * 99 + "/" + "b" * 99 + "/"  # 200 bytes
+    assert path_problem(two + "c" * 39) == ""
+    assert path_problem(two + "c" * 40) == ""
+    assert "241 bytes" in path_problem(two + "c" * 41)
+    assert path_problem(two + "ä" * 20) == ""
+    assert "242 bytes" in path_problem(two + "ä" * 21)
+    assert path_problem("scripts/" + "a" * 99) == ""
+    assert path_problem("scripts/" + "ä" * 50) == ""
+    assert "101 bytes" in path_problem("scripts/" + "a" * 101)
     assert path_problem("/".join("abcdefgh")) == ""
     assert "9 parts" in path_problem("/".join("abcdefghi"))
 
@@ -184,3 +188,36 @@ def test_the_gate_takes_actions_and_their_documents_alike() -> None:
     assert validate_bundle(one, [ACTIONS[0]]) == []
     other = with_step(0, id="file.a:other")
     assert {f.code for f in validate_bundle(other, ACTIONS)} == {"E_BUNDLE_MAPPING"}
+
+
+def test_only_a_host_step_may_inherit_the_environment() -> None:
+    found = validate_bundle(with_step(0, inherits_environment=True), ACTIONS)
+    assert [(f.code, f.place) for f in found] == [("E_BUNDLE_SCHEMA", "step file.a:write_file")]
+    assert validate_bundle(with_step(0, inherits_environment=True, cls="host"), ACTIONS) == []
+
+
+@pytest.mark.parametrize(
+    "cmd",
+    [
+        ("sh", "-c", "scripts/a.sh"),
+        ("bash", "-ic", "scripts/a.sh"),
+        ("python3", "-m", "pip"),
+        ("python3", "-Wignore", "scripts/a.py"),
+        *(("deno", "run", flag, "scripts/a.ts") for flag in ("-A", "--allow-all", "--allow-run", "--allow-run=ls", "--allow-ffi")),
+        *(("deno", "run", flag, "scripts/a.ts") for flag in ("--allow-read", "--allow-net=*", "--allow-sys", "--v8-flags=x")),
+        *(("deno", word, "scripts/a.ts") for word in ("eval", "repl", "task", "install")),
+        ("go", "run", "-exec=x", "scripts/a.go"),
+        ("go", "generate", "scripts/a.go"),
+    ],
+)  # fmt: skip
+def test_what_stands_before_the_script_is_fixed_and_harmless(cmd: tuple[str, ...]) -> None:
+    assert argv_problems(cmd)
+
+
+def test_a_script_of_go_is_the_only_one() -> None:
+    script = with_artifact(0, lang="go", content=b"package main\n\nfunc main() {}\n")
+    more = ("go", "run", WRITE.path, "other.go")
+    found = validate_bundle(
+        replace(script, steps=(replace(step(STEPS[0].id, *more), data=STEPS[0].data), *STEPS[1:])), ACTIONS
+    )
+    assert [(f.code, f.message) for f in found] == [("E_BUNDLE_RUNTIME", "go would compile another file too")]
