@@ -29,6 +29,7 @@ from pydantic import (
 from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
 from clockwork_nb.intake.values import Unknown
+from clockwork_nb.resources.project_paths import path_problem
 from clockwork_nb.secrets import Sensitive
 
 __all__ = [
@@ -36,6 +37,7 @@ __all__ = [
     "EnvMap",
     "FilePath",
     "Flag",
+    "IdleSeconds",
     "Mode",
     "NetworkPorts",
     "Open",
@@ -126,22 +128,10 @@ _SECRET = _Marks(secret=True)
 
 
 def _project_path(value: str) -> str:
-    if not value:
-        raise refuse("path", "a path cannot be empty")
-    if _CONTROL.search(value):
-        raise refuse("path", "a path cannot hold control characters or line breaks")
-    if value.startswith("/"):
-        raise refuse("path", "write the path relative to the project folder; absolute paths are not supported yet")
-    if value.startswith("~"):
-        raise refuse("path", '"~" is not expanded; write the path relative to the project folder')
-    if ".." in value.split("/"):
-        raise refuse("path", '".." would leave the project folder; write the path relative to the project folder')
-    plain = posixpath.normpath(value)
-    if plain.split("/", 1)[0] == ".clockwork":
-        raise refuse("path", ".clockwork belongs to the tool; choose another folder")
-    if any(len(part.encode()) > 255 for part in plain.split("/")) or len(plain.encode()) > 4000:
-        raise refuse("path", "the path is longer than file systems allow")
-    return plain
+    problem = path_problem(value)
+    if problem:
+        raise refuse("path", problem)
+    return posixpath.normpath(value)
 
 
 def _path_of_file(value: str) -> str:
@@ -265,6 +255,10 @@ ProjectFolder = Annotated[str, AfterValidator(_project_path), Open]
 Seconds = Annotated[
     float, Field(ge=0, le=MAX_SECONDS, allow_inf_nan=False), AfterValidator(_shortest), BeforeValidator(_duration), Open
 ]
+IdleSeconds = Annotated[
+    float, Field(ge=0, le=MAX_SECONDS, allow_inf_nan=False), AfterValidator(_whole), BeforeValidator(_duration), Open
+]
+"""Whole seconds, 0 for no limit."""
 WholeSeconds = Annotated[
     float, Field(ge=1, le=MAX_SECONDS, allow_inf_nan=False), AfterValidator(_whole), BeforeValidator(_duration), Open
 ]

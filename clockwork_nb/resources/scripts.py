@@ -87,7 +87,8 @@ def artifact_path(action: Action, extension: str) -> str:
 def _header(action: Action, what: str) -> str:
     return (
         f"# What: {comment(what)}\n"
-        f"# Why:  {comment(action.address)} is declared so (action {comment(action.name)}).\n"
+        f"# Why:  so that {comment(action.address)} is as the configuration says (action {comment(action.name)}).\n"
+        f"# From: {comment(action.address)}, by clockwork's template. An edit here is kept, shown, and run once approved.\n"
         "# Values come in the CW_ variables, contents as files to read; nothing is pasted in here.\n"
     )
 
@@ -105,7 +106,7 @@ def python_script(action: Action, what: str, body: str) -> Artifact:
 
 
 def data_artifact(action: Action, name: str, value: Any, purpose: str) -> tuple[Artifact, Mapping[str, Any]]:
-    """Return *value* (text, maybe sensitive) as the data artifact *name* beside the script, and its secrets.
+    """Return *value* (text, maybe sensitive, or bytes) as the data artifact *name* beside the script, and its secrets.
 
     A sensitive value is not written: the artifact names it, and the mapping holds it for the moment of use.
     """
@@ -113,7 +114,8 @@ def data_artifact(action: Action, name: str, value: Any, purpose: str) -> tuple[
     if isinstance(value, Sensitive):
         secret = f"{action.address}:{name}"
         return Artifact(path, b"", "0644", comment(purpose), "data", secret=secret), {secret: value.value}
-    return Artifact(path, str(value).encode("utf-8", "surrogatepass"), "0644", comment(purpose), "data"), {}
+    content = value if isinstance(value, bytes) else str(value).encode("utf-8", "surrogatepass")
+    return Artifact(path, content, "0644", comment(purpose), "data"), {}
 
 
 def require_known(action: Action) -> None:

@@ -6,84 +6,28 @@ import http.server
 import json
 import os
 import socket
-import subprocess
-import sys
 import threading
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from clockwork_nb.ids import step_id
-from clockwork_nb.ports import Action, ChangeKind, Observation, ObserveContext
+from clockwork_nb.ports import Observation
 from clockwork_nb.resources.registry import builtin_types
 from clockwork_nb.resources.service.observe import is_process
-from clockwork_nb.secrets import Sensitive, seal, unseal
+from clockwork_nb.secrets import Sensitive, seal
+from clockwork_nb.testing.steps import Ran, StepPlace
 
 TYPES = builtin_types()
 
 
-@dataclass
-class Ran:
-    code: int
-    out: str
-    err: str
-
-
-@dataclass
-class Place:
-    """A project folder in which actions are carried out as the launcher does it: clean environment, data by path."""
-
-    root: Path
-    side: Path
-    ran: list[Ran] = field(default_factory=list)
-
-    def config(self, kind: str, **attributes: Any) -> dict[str, Any]:
-        out: dict[str, Any] = TYPES[kind].model().model_validate(attributes).model_dump()
-        return out
-
-    def do(
-        self, address: str, change: ChangeKind, config: dict[str, Any] | None, recorded: dict[str, Any] | None = None
-    ) -> Ran:
-        """Carry out every action of *change*; return how the last one ended."""
-        kind = TYPES[address.split(".")[0]]
-        for spec in kind.actions(change, config, recorded):
-            step = kind.compile(Action(step_id(address, spec.name), spec.name, address, spec.args, change=change))
-            files: dict[str, Path] = {}
-            for artifact in step.artifacts:
-                content = unseal(step.secrets[artifact.secret]).encode() if artifact.secret else artifact.content
-                files[artifact.path] = self.side / artifact.path.replace("/", "_")
-                files[artifact.path].write_bytes(content)
-            environment = {"PATH": "/usr/bin:/bin", "TMPDIR": str(self.side), "LANG": "C.UTF-8", **step.vars}
-            environment |= {name: str(files[path]) for name, path in step.data.items()}
-            for name, secret in step.secret_vars.items():
-                path = self.side / f"secret_{name}"
-                path.write_text(step.secrets[secret])
-                environment[name] = str(path)
-            argv = [str(files.get(word, word)) for word in step.cmd]
-            argv[0] = sys.executable if argv[0] == "python3" else argv[0]
-            done = subprocess.run(argv, cwd=self.root, env=environment, capture_output=True, text=True, timeout=60)
-            self.ran.append(Ran(done.returncode, done.stdout, done.stderr))
-            if done.returncode:
-                break
-        return self.ran[-1]
-
-    def look(self, kind: str, config: dict[str, Any], address: str = "") -> Observation:
-        context = ObserveContext(self.root, self.root / ".clockwork", address)
-        return TYPES[kind].observe(config, None, context)
-
-    def drift(self, kind: str, config: dict[str, Any]) -> dict[str, Any]:
-        return dict(TYPES[kind].drift(config, self.look(kind, config)))
-
-
 @pytest.fixture
-def place(tmp_path: Path) -> Place:
+def place(tmp_path: Path) -> StepPlace:
     root, side = tmp_path / "project", tmp_path / "side"
     root.mkdir()
     side.mkdir()
-    return Place(root, side)
+    return StepPlace(root, side)
 
 
 def paths(root: Path) -> set[str]:
@@ -96,7 +40,7 @@ HOSTILE_NAMES = ["plain", "-rf", "a b/c d", "quote'\"s", "$(touch pwned)", "`id`
 
 
 @pytest.mark.parametrize("name", HOSTILE_NAMES)
-def test_a_file_of_any_name_is_written_seen_and_removed(place: Place, name: str) -> None:
+def test_a_file_of_any_name_is_written_seen_and_removed(place: StepPlace, name: str) -> None:
     name = f"in/{name}"
     config = place.config("file", path=name, content="line\n$HOME `x` %s\\n\n\n", mode="0640")
     assert place.look("file", config).exists is False
@@ -110,7 +54,7 @@ def test_a_file_of_any_name_is_written_seen_and_removed(place: Place, name: str)
     assert not [p for p in paths(place.root) if "pwned" in p and p != "$(touch pwned)"]
 
 
-def test_writing_twice_does_no_harm_and_leaves_nothing_behind(place: Place) -> None:
+def test_writing_twice_does_no_harm_and_leaves_nothing_behind(place: StepPlace) -> None:
     config = place.config("file", path="out/a", content="x")
     assert [place.do("file.f", "create", config).code for _ in range(2)] == [0, 0]
     assert paths(place.root) == {"out", "out/a"}
@@ -121,7 +65,7 @@ def test_writing_twice_does_no_harm_and_leaves_nothing_behind(place: Place) -> N
     assert place.do("file.f", "delete", None, config).code == 0
 
 
-def test_secret_content_is_written_and_its_digest_stays_sensitive(place: Place) -> None:
+def test_secret_content_is_written_and_its_digest_stays_sensitive(place: StepPlace) -> None:
     config = place.config("file", path="d/key", content=Sensitive("hunter2"), mode="0600")
     place.do("file.f", "create", config)
     assert (place.root / "d/key").read_text() == "hunter2"
@@ -132,7 +76,7 @@ def test_secret_content_is_written_and_its_digest_stays_sensitive(place: Place) 
     assert place.drift("file", config) == {"content": ("(sensitive)", "something else")}
 
 
-def test_edits_outside_are_drift(place: Place) -> None:
+def test_edits_outside_are_drift(place: StepPlace) -> None:
     config = place.config("file", path="d/a", content="x")
     place.do("file.f", "create", config)
     (place.root / "d/a").write_text("y")
@@ -150,7 +94,7 @@ def test_edits_outside_are_drift(place: Place) -> None:
     assert place.drift("file", config) == {"path": ("d/a", "folder")}
 
 
-def test_a_link_in_the_files_place_is_replaced_and_its_target_left_alone(place: Place) -> None:
+def test_a_link_in_the_files_place_is_replaced_and_its_target_left_alone(place: StepPlace) -> None:
     outside = place.side / "precious"
     outside.write_text("precious")
     (place.root / "d").mkdir()
@@ -164,7 +108,7 @@ def test_a_link_in_the_files_place_is_replaced_and_its_target_left_alone(place: 
     assert outside.exists() and not (place.root / "d/a").is_symlink()
 
 
-def test_a_folder_in_the_files_place_is_never_replaced_or_removed(place: Place) -> None:
+def test_a_folder_in_the_files_place_is_never_replaced_or_removed(place: StepPlace) -> None:
     (place.root / "d/a").mkdir(parents=True)
     (place.root / "d/a/precious").write_text("x")
     config = place.config("file", path="d/a", content="x")
@@ -176,7 +120,7 @@ def test_a_folder_in_the_files_place_is_never_replaced_or_removed(place: Place) 
 
 
 @pytest.mark.parametrize("path", ["link/a", "link/deep/a"])
-def test_a_folder_that_is_a_link_out_of_the_project_is_not_followed(place: Place, path: str) -> None:
+def test_a_folder_that_is_a_link_out_of_the_project_is_not_followed(place: StepPlace, path: str) -> None:
     (place.side / "a").write_text("precious")
     (place.root / "link").symlink_to(place.side)
     config = place.config("file", path=path, content="x")
@@ -187,7 +131,7 @@ def test_a_folder_that_is_a_link_out_of_the_project_is_not_followed(place: Place
     assert (place.side / "a").exists()
 
 
-def test_a_folder_that_cannot_be_written_fails_with_a_message(place: Place) -> None:
+def test_a_folder_that_cannot_be_written_fails_with_a_message(place: StepPlace) -> None:
     (place.root / "file").write_text("x")
     done = place.do("file.f", "create", place.config("file", path="file/below", content="x"))
     assert done.code != 0 and done.err
@@ -198,7 +142,7 @@ def test_a_folder_that_cannot_be_written_fails_with_a_message(place: Place) -> N
 
 
 @pytest.mark.parametrize("name", ["plain", "-p", "a b/c", "$(touch pwned)", "deep/er"])
-def test_a_folder_is_made_seen_and_removed(place: Place, name: str) -> None:
+def test_a_folder_is_made_seen_and_removed(place: StepPlace, name: str) -> None:
     config = place.config("directory", path=name, mode="0750")
     assert place.look("directory", config).exists is False
     assert [place.do("directory.d", "create", config).code for _ in range(2)] == [0, 0]
@@ -208,7 +152,7 @@ def test_a_folder_is_made_seen_and_removed(place: Place, name: str) -> None:
     assert place.look("directory", config).exists is False
 
 
-def test_a_folder_with_other_peoples_things_is_left_in_place(place: Place) -> None:
+def test_a_folder_with_other_peoples_things_is_left_in_place(place: StepPlace) -> None:
     config = place.config("directory", path="d")
     place.do("directory.d", "create", config)
     (place.root / "d/.hidden").write_text("x")
@@ -217,7 +161,7 @@ def test_a_folder_with_other_peoples_things_is_left_in_place(place: Place) -> No
     assert paths(place.root) == {"d", "d/.hidden"}
 
 
-def test_a_folder_that_is_a_link_or_a_file_is_not_touched(place: Place) -> None:
+def test_a_folder_that_is_a_link_or_a_file_is_not_touched(place: StepPlace) -> None:
     place.side.chmod(0o700)
     config = place.config("directory", path="d", mode="0777")
     (place.root / "d").symlink_to(place.side)
@@ -232,7 +176,7 @@ def test_a_folder_that_is_a_link_or_a_file_is_not_touched(place: Place) -> None:
     assert "left in place" in place.do("directory.d", "delete", None, config).out
 
 
-def test_another_mode_is_drift_and_an_inherited_group_bit_is_not(place: Place) -> None:
+def test_another_mode_is_drift_and_an_inherited_group_bit_is_not(place: StepPlace) -> None:
     config = place.config("directory", path="d")
     place.do("directory.d", "create", config)
     (place.root / "d").chmod(0o2755)
@@ -252,7 +196,7 @@ def test_another_mode_is_drift_and_an_inherited_group_bit_is_not(place: Place) -
         ("python3", "import os\nopen('out', 'w').write(os.environ['A'] + '-' + os.environ['B'])"),
     ],
 )
-def test_a_script_runs_with_its_environment(place: Place, interpreter: str, script: str) -> None:
+def test_a_script_runs_with_its_environment(place: StepPlace, interpreter: str, script: str) -> None:
     secret = "hunter2 '$x\n\n"
     env = {"A": "it's $HOME", "B": Sensitive(secret)}
     done = place.do("command.c", "create", place.config("command", script=script, interpreter=interpreter, env=env))
@@ -260,13 +204,13 @@ def test_a_script_runs_with_its_environment(place: Place, interpreter: str, scri
     assert (place.root / "out").read_text() == f"it's $HOME-{secret}"
 
 
-def test_a_command_list_is_run_without_a_shell_reading_it(place: Place) -> None:
+def test_a_command_list_is_run_without_a_shell_reading_it(place: StepPlace) -> None:
     command = ["sh", "-c", 'printf "%s|" "$@" > out', "zero", "a b", "$(id)", "*", "'", ""]
     assert place.do("command.c", "create", place.config("command", command=command)).code == 0
     assert (place.root / "out").read_text() == "a b|$(id)|*|'||"
 
 
-def test_a_command_with_nothing_to_do_says_so(place: Place) -> None:
+def test_a_command_with_nothing_to_do_says_so(place: StepPlace) -> None:
     config = place.config("command", script="echo run >> log; mkdir -p in; touch in/made", creates="in/made")
     assert place.drift("command", config) == {"creates": ("in/made", None)}
     assert place.do("command.c", "create", config).out == ""
@@ -277,7 +221,7 @@ def test_a_command_with_nothing_to_do_says_so(place: Place) -> None:
     assert (place.root / "log").read_text() == "run\nrun\n", "a changed input runs it again although it is there"
 
 
-def test_unless_is_asked_in_the_working_folder(place: Place) -> None:
+def test_unless_is_asked_in_the_working_folder(place: StepPlace) -> None:
     (place.root / "app").mkdir()
     config = place.config("command", script="touch here", unless="test -e here", working_dir="app")
     assert place.do("command.c", "create", config).code == 0
@@ -285,12 +229,12 @@ def test_unless_is_asked_in_the_working_folder(place: Place) -> None:
     assert "not needed" in place.do("command.c", "update", config).out
 
 
-def test_the_exit_code_and_last_line_of_a_script_are_its_own(place: Place) -> None:
+def test_the_exit_code_and_last_line_of_a_script_are_its_own(place: StepPlace) -> None:
     done = place.do("command.c", "create", place.config("command", script="echo result 42; exit 7"))
     assert (done.code, done.out) == (7, "result 42\n")
 
 
-def test_what_a_command_made_is_removed_but_not_what_is_in_a_folder(place: Place) -> None:
+def test_what_a_command_made_is_removed_but_not_what_is_in_a_folder(place: StepPlace) -> None:
     config = place.config("command", script="true", creates="out/made")
     assert place.do("command.c", "delete", None, config).code == 0
     (place.root / "out").mkdir()
@@ -338,12 +282,12 @@ def server() -> Iterator[int]:
         thread.join()
 
 
-def check(place: Place, **attributes: Any) -> Ran:
+def check(place: StepPlace, **attributes: Any) -> Ran:
     quick = {"retries": 1, "interval": 0.01, "timeout": 2}
     return place.do("check.c", "verify", place.config("check", **{**quick, **attributes}))
 
 
-def test_an_http_check_waits_for_the_right_answer(place: Place, server: int) -> None:
+def test_an_http_check_waits_for_the_right_answer(place: StepPlace, server: int) -> None:
     url = f"http://127.0.0.1:{server}/"
     assert check(place, http={"url": url}).out == "200 after 1 try\n"
     Answer.failures = 2
@@ -357,13 +301,13 @@ def test_an_http_check_waits_for_the_right_answer(place: Place, server: int) -> 
     assert wrong.code == 1 and wrong.err == f"{url} answered 200, expected 404, after 2 tries\n"
 
 
-def test_a_redirect_is_an_answer_and_not_followed(place: Place, server: int) -> None:
+def test_a_redirect_is_an_answer_and_not_followed(place: StepPlace, server: int) -> None:
     url = f"http://127.0.0.1:{server}/moved"
     assert check(place, http={"url": url, "expect_status": 302}).code == 0
     assert "answered 302" in check(place, http={"url": url}).err
 
 
-def test_nobody_answering_is_a_failure_with_the_reason(place: Place) -> None:
+def test_nobody_answering_is_a_failure_with_the_reason(place: StepPlace) -> None:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -373,11 +317,11 @@ def test_nobody_answering_is_a_failure_with_the_reason(place: Place) -> None:
     assert "Traceback" not in done.err
 
 
-def test_a_tcp_check_needs_an_open_port(place: Place, server: int) -> None:
+def test_a_tcp_check_needs_an_open_port(place: StepPlace, server: int) -> None:
     assert check(place, tcp={"port": server}).out == f"port {server} accepts connections after 1 try\n"
 
 
-def test_file_checks(place: Place) -> None:
+def test_file_checks(place: StepPlace) -> None:
     assert check(place, file_exists="log").code == 1
     (place.root / "log").write_text("one\nready: yes\n")
     assert check(place, file_exists="log").out == "log is there after 1 try\n"
@@ -387,7 +331,7 @@ def test_file_checks(place: Place) -> None:
     assert check(place, file_exists=".hidden/x").code == 1
 
 
-def test_a_check_is_not_observed(place: Place) -> None:
+def test_a_check_is_not_observed(place: StepPlace) -> None:
     assert place.look("check", place.config("check", tcp={"port": 1})).exists is None
 
 
@@ -399,7 +343,7 @@ def own_start() -> tuple[int, str]:
     return int(stat[19]), Path("/proc/sys/kernel/random/boot_id").read_text().strip()
 
 
-def service_state(place: Place, **changes: Any) -> None:
+def service_state(place: StepPlace, **changes: Any) -> None:
     start, boot = own_start()
     folder = place.root / ".clockwork/services/service.web"
     folder.mkdir(parents=True, exist_ok=True)
@@ -416,11 +360,11 @@ def service_state(place: Place, **changes: Any) -> None:
     (folder / "state.json").write_text(json.dumps({**state, **changes}))
 
 
-def see(place: Place, **attributes: Any) -> Observation:
+def see(place: StepPlace, **attributes: Any) -> Observation:
     return place.look("service", place.config("service", command=["w"], **attributes), "service.web")
 
 
-def test_a_service_runs_only_if_its_very_process_is_there(place: Place) -> None:
+def test_a_service_runs_only_if_its_very_process_is_there(place: StepPlace) -> None:
     assert see(place).exists is False
     service_state(place)
     seen = see(place)
@@ -441,24 +385,24 @@ def test_a_service_runs_only_if_its_very_process_is_there(place: Place) -> None:
 @pytest.mark.parametrize(
     ("said", "status"), [("stopped", "stopped"), ("failed", "failed"), ("exited", "exited"), ("backoff", "failed")]
 )
-def test_what_the_supervisor_says_is_what_is_seen(place: Place, said: str, status: str) -> None:
+def test_what_the_supervisor_says_is_what_is_seen(place: StepPlace, said: str, status: str) -> None:
     service_state(place, status=said)
     assert see(place).attributes["status"] == status
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", '{"status": "great"}', '{"status": []}', "x" * (1 << 21)])
-def test_a_damaged_state_file_tells_nothing(place: Place, text: str) -> None:
+def test_a_damaged_state_file_tells_nothing(place: StepPlace, text: str) -> None:
     service_state(place)
     (place.root / ".clockwork/services/service.web/state.json").write_text(text)
     assert see(place).exists is None and "damaged" in see(place).detail
 
 
-def test_a_service_that_is_to_be_stopped_need_not_have_started(place: Place) -> None:
+def test_a_service_that_is_to_be_stopped_need_not_have_started(place: StepPlace) -> None:
     seen = see(place, state="stopped")
     assert (seen.exists, seen.attributes) == (True, {"status": "stopped"})
 
 
-def test_without_its_address_a_service_cannot_be_found(place: Place) -> None:
+def test_without_its_address_a_service_cannot_be_found(place: StepPlace) -> None:
     assert place.look("service", place.config("service", command=["w"])).exists is None
 
 

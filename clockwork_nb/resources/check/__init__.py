@@ -12,7 +12,7 @@ __all__ = ["TYPE", "CheckType"]
 
 
 class CheckType:
-    """An assertion about the world: an HTTP answer, an open port, a file."""
+    """An assertion about the world: an answer, a port, a file, a log, a service, a process, the machine, a command."""
 
     name = "check"
     aliases: tuple[str, ...] = ("verification",)
@@ -24,6 +24,14 @@ class CheckType:
         from clockwork_nb.resources.check.config import CheckConfig
 
         return CheckConfig
+
+    def needs_engine(self, config: Mapping[str, Any]) -> bool:
+        """Return whether it asks a container engine, and leaves open which."""
+        return templates.needs_engine(config)
+
+    def with_facts(self, config: Mapping[str, Any], facts: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Return *config* with the container engine that is here, if there is one."""
+        return templates.with_facts(config, facts)
 
     def exports(self, config: Mapping[str, Any]) -> Mapping[str, Any]:
         """Return the config."""
@@ -44,7 +52,7 @@ class CheckType:
     def actions(
         self, change: ChangeKind, config: Mapping[str, Any] | None, recorded: Mapping[str, Any] | None
     ) -> Sequence[ActionSpec]:
-        """Return ``verify_http``, ``verify_tcp`` or ``verify_file``; nothing for a delete."""
+        """Return ``verify_http``, ``_tcp``, ``_file``, ``_service`` or ``_command``; nothing for a delete."""
         return templates.actions(change, config)
 
     def risks(
@@ -54,8 +62,8 @@ class CheckType:
         recorded: Mapping[str, Any] | None,
         observed: Observation | None,
     ) -> Sequence[str]:
-        """Return nothing: a check changes nothing."""
-        return ()
+        """Return ``command`` for a check that runs one; the others change nothing and run nothing of the author's."""
+        return templates.risks(change, config)
 
     def describe(self, config: Mapping[str, Any]) -> str:
         """Return what is checked."""
@@ -63,9 +71,7 @@ class CheckType:
 
     def compile(self, action: Action) -> CompiledStep:
         """Return the script of the check."""
-        from clockwork_nb.resources.probes import compile_probe
-
-        return compile_probe(action)
+        return templates.compile_action(action)
 
     def observe(
         self, config: Mapping[str, Any], recorded: Mapping[str, Any] | None, context: ObserveContext

@@ -51,7 +51,9 @@ class CommandType:
     def actions(
         self, change: ChangeKind, config: Mapping[str, Any] | None, recorded: Mapping[str, Any] | None
     ) -> Sequence[ActionSpec]:
-        """Return ``run_command``; nothing when only its limits changed; ``remove_created`` for a delete with ``creates``."""
+        """Return ``run_command``, nothing when only its limits changed; for a removal ``remove_effect`` (the script of
+        ``destroy``) and ``remove_created``, as far as there is something to undo.
+        """
         return templates.actions(change, config, recorded)
 
     def risks(
@@ -61,10 +63,8 @@ class CommandType:
         recorded: Mapping[str, Any] | None,
         observed: Observation | None,
     ) -> Sequence[str]:
-        """Return ``network`` when the command may use it, ``destroy`` when what it made is removed."""
-        if change == "delete":
-            return ("destroy",) if recorded and recorded.get("creates") else ()
-        return ("network",) if config and config.get("network") else ()
+        """Return ``network`` when the command may use it, ``destroy`` when what it did is undone."""
+        return templates.risks(change, config, recorded)
 
     def describe(self, config: Mapping[str, Any]) -> str:
         """Return what it creates, or how it is run."""

@@ -42,6 +42,10 @@ class DirectoryType:
         path = config.get("path")
         return (f"path:{path}",) if isinstance(path, str) else ()
 
+    def import_id(self, config: Mapping[str, Any]) -> str:
+        """Return the path."""
+        return str(config["path"])
+
     def drift(self, config: Mapping[str, Any], observed: Observation) -> Mapping[str, tuple[Any, Any]]:
         """Return ``path`` when it is gone or no folder, ``mode`` when it differs."""
         return templates.drift(config, observed)
@@ -49,7 +53,7 @@ class DirectoryType:
     def actions(
         self, change: ChangeKind, config: Mapping[str, Any] | None, recorded: Mapping[str, Any] | None
     ) -> Sequence[ActionSpec]:
-        """Return ``create_directory``, ``remove_directory``, or for a replacement both, the new path first."""
+        """Return ``create_directory``, ``remove_directory``, or for a replacement both: a new path is made first."""
         return templates.actions(change, config, recorded)
 
     def risks(
@@ -77,6 +81,16 @@ class DirectoryType:
         from clockwork_nb.resources.directory.observe import observe
 
         return observe(config, context)
+
+    def found(self, import_id: str, context: ObserveContext) -> Mapping[str, Any] | None:
+        """Return ``path`` and ``mode`` of the folder *import_id*; None when there is none.
+
+        Raises:
+            InvalidInputError: E_INVALID_INPUT_SCHEMA, no path of something in the project.
+        """
+        from clockwork_nb.resources.directory.observe import found
+
+        return found(import_id, context)
 
 
 TYPE = DirectoryType()

@@ -7,8 +7,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from clockwork_nb.ports import Observation, ObserveContext
+from clockwork_nb.resources.project_paths import path_in_project
 
-__all__ = ["observe"]
+__all__ = ["found", "observe"]
 
 
 def observe(config: Mapping[str, Any], context: ObserveContext) -> Observation:
@@ -29,3 +30,16 @@ def observe(config: Mapping[str, Any], context: ObserveContext) -> Observation:
     # Without the set-group bit: a folder inherits it from its parent, and chmod with digits leaves it alone.
     mode = f"{info.st_mode & 0o777:04o}"
     return Observation(True, {"kind": "folder", "mode": mode}, f"mode {mode}")
+
+
+def found(import_id: str, context: ObserveContext) -> Mapping[str, Any] | None:
+    """Return ``path`` and ``mode`` of the folder *import_id*; None when there is none.
+
+    Raises:
+        InvalidInputError: E_INVALID_INPUT_SCHEMA, no path of something in the project.
+    """
+    path = path_in_project(import_id)
+    seen = observe({"path": path}, context)
+    if not seen.exists or seen.attributes.get("kind") != "folder":
+        return None
+    return {"path": path, "mode": seen.attributes["mode"]}

@@ -59,14 +59,21 @@ def drift(config: Mapping[str, Any], observed: Observation) -> Mapping[str, tupl
 def actions(
     change: ChangeKind, config: Mapping[str, Any] | None, recorded: Mapping[str, Any] | None
 ) -> Sequence[ActionSpec]:
-    """Return the actions of *change*. A replacement removes the old folder last: what is in it moves out first."""
-    specs: list[ActionSpec] = []
+    """Return the actions of *change*.
+
+    A replacement by another path removes the old folder last: what is in it moves out first. One by the same path can
+    only begin with the removal.
+    """
+    made: list[ActionSpec] = []
+    removed: list[ActionSpec] = []
     if change in {"create", "update", "replace"} and config is not None:
         args = {"path": config["path"], "mode": config["mode"]}
-        specs.append(ActionSpec("create_directory", args, timeout_s=60, idempotent=True))
+        made.append(ActionSpec("create_directory", args, timeout_s=60, idempotent=True))
     if change in {"delete", "replace"} and recorded is not None:
-        specs.append(ActionSpec("remove_directory", {"path": recorded["path"]}, timeout_s=60, idempotent=True))
-    return specs
+        removed.append(ActionSpec("remove_directory", {"path": recorded["path"]}, timeout_s=60, idempotent=True))
+    if made and removed and config is not None and recorded is not None and config["path"] == recorded["path"]:
+        return [*removed, *made]
+    return [*made, *removed]
 
 
 def compile_action(action: Action) -> CompiledStep:

@@ -5,7 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from clockwork_nb.ports import Action, ActionSpec, ChangeKind, CompiledStep, Observation, ObserveContext
+from clockwork_nb.ports import (
+    Action,
+    ActionSpec,
+    ChangeKind,
+    CompiledStep,
+    Observation,
+    ObserveContext,
+    ProjectFiles,
+)
 from clockwork_nb.resources.file import templates
 
 __all__ = ["TYPE", "FileType"]
@@ -25,6 +33,10 @@ class FileType:
 
         return FileConfig
 
+    def with_files(self, config: Mapping[str, Any], files: ProjectFiles) -> Mapping[str, Any]:
+        """Return *config* with the content that ``source`` or ``template`` lead to."""
+        return templates.with_files(config, files)
+
     def exports(self, config: Mapping[str, Any]) -> Mapping[str, Any]:
         """Return the config with ``sha256`` (hex) and ``size`` (bytes) of the content."""
         return templates.exports(config)
@@ -41,6 +53,10 @@ class FileType:
         """Return what only one resource can own: the path."""
         path = config.get("path")
         return (f"path:{path}",) if isinstance(path, str) else ()
+
+    def import_id(self, config: Mapping[str, Any]) -> str:
+        """Return the path."""
+        return str(config["path"])
 
     def drift(self, config: Mapping[str, Any], observed: Observation) -> Mapping[str, tuple[Any, Any]]:
         """Return ``path`` when it is gone or no regular file, else ``content`` (digests) and ``mode`` if they differ."""
@@ -77,6 +93,16 @@ class FileType:
         from clockwork_nb.resources.file.observe import observe
 
         return observe(config, context)
+
+    def found(self, import_id: str, context: ObserveContext) -> Mapping[str, Any] | None:
+        """Return ``path``, ``content`` (or ``content_base64``) and ``mode`` of the regular file *import_id*.
+
+        Raises:
+            InvalidInputError: E_INVALID_INPUT_SCHEMA, no path of a file of the project, or one that cannot be read.
+        """
+        from clockwork_nb.resources.file.observe import found
+
+        return found(import_id, context)
 
 
 TYPE = FileType()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import errno
 import hashlib
 import os
@@ -9,13 +10,16 @@ import stat
 from collections.abc import Mapping
 from typing import Any
 
+from clockwork_nb.errors import InvalidInputError
 from clockwork_nb.ports import Observation, ObserveContext
+from clockwork_nb.resources.project_paths import path_in_project
 from clockwork_nb.resources.scripts import sealed
 from clockwork_nb.secrets import Sensitive
 
-__all__ = ["observe"]
+__all__ = ["found", "observe"]
 
 _CHUNK = 1 << 20
+_MOST = 12 << 20
 
 
 def observe(config: Mapping[str, Any], context: ObserveContext) -> Observation:
@@ -56,3 +60,36 @@ def observe(config: Mapping[str, Any], context: ObserveContext) -> Observation:
         )
     seen = {"kind": "file", "mode": mode, "size": info.st_size, "sha256": digest.hexdigest()}
     return Observation(True, seen, f"{info.st_size} bytes, mode {mode}")
+
+
+def found(import_id: str, context: ObserveContext) -> Mapping[str, Any] | None:
+    """Return the attributes that describe the regular file *import_id*; None when there is none.
+
+    Raises:
+        InvalidInputError: E_INVALID_INPUT_SCHEMA, it is no path in a folder of the project, is too large for a block, or
+            cannot be read.
+    """
+    path = path_in_project(import_id)
+    if "/" not in path:
+        raise InvalidInputError(
+            f"{path} lies at the top of the project, where no step may write", hint="Move it into a folder first."
+        )
+    place = context.root / path
+    seen = observe({"path": path}, context)
+    if not seen.exists or seen.attributes.get("kind") != "file":
+        return None
+    if seen.attributes["size"] > _MOST:
+        raise InvalidInputError(
+            f"{path} has {seen.attributes['size']:,} bytes, too many for the text of a block",
+            hint=f'Copy it to another place of the project and write a block with path = "{path}" and source.',
+        )
+    try:
+        data = place.read_bytes()
+    except OSError as error:
+        raise InvalidInputError(f"{path} cannot be read: {error.strerror}", hint="Check its permissions.") from error
+    out: dict[str, Any] = {"path": path, "mode": seen.attributes["mode"]}
+    try:
+        out["content"] = data.decode("utf-8")
+    except UnicodeDecodeError:
+        out["content_base64"] = base64.b64encode(data).decode()
+    return out
