@@ -8,18 +8,23 @@ from typing import Any, NoReturn
 
 from clockwork_nb.errors import InvalidInputError
 from clockwork_nb.jobs.events import MAX_QUORUM
+from clockwork_nb.policy import TIERS
 from clockwork_nb.session.options import PlanOptions
 
 __all__ = [
     "Parser",
+    "add_allowed",
     "add_apply",
     "add_approval",
     "add_budgets",
+    "add_drift",
     "add_environment",
     "add_job",
+    "add_lock",
     "add_plan",
     "add_quorum",
     "add_section",
+    "add_targets",
     "add_variables",
     "budgets_of",
     "plan_options",
@@ -28,11 +33,8 @@ __all__ = [
 
 
 _LATER = {
-    "drift": "plan shows drift apart from changes",
     "fmt": "format .cw files with any editor for HCL",
     "eval": "plan shows values",
-    "import": "resources are made by apply; a Wrkr job is read with clockwork job import FOLDER",
-    "state": "look with clockwork show",
     "init": "write a .cw file, or begin with clockwork demo or clockwork job init",
     "accept": "checks are part of a plan: clockwork verify",
     "report": "a page is in every pack; see clockwork jobpack inspect",
@@ -89,6 +91,25 @@ class Parser(argparse.ArgumentParser):
         self.error(f"there is no {shown!r} here" + (f"; did you mean {near!r}?" if near else ""))
 
 
+ALLOWED = ("terraform",)
+"""What may be allowed to run while planning."""
+
+
+class _Listed(argparse.Action):
+    """Takes one or more words with commas between, each of *choices*, and may be given several times."""
+
+    def __init__(self, *args: Any, choices: Iterable[str], **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.words = tuple(choices)
+
+    def __call__(self, parser: Any, namespace: Any, values: Any, option_string: str | None = None) -> None:
+        given = [word.strip() for word in str(values).split(",") if word.strip()]
+        for word in given:
+            if word not in self.words:
+                parser.error(f"argument {option_string}: {word[:60]!r} is not one of {', '.join(self.words)}")
+        setattr(namespace, self.dest, [*getattr(namespace, self.dest), *given])
+
+
 def _pair(text: str) -> tuple[str, str]:
     name, equals, value = text.partition("=")
     if not equals or not name.isidentifier():
@@ -124,14 +145,50 @@ def add_plan(parser: argparse.ArgumentParser) -> None:
     """Add what decides a plan."""
     add_variables(parser, "set a variable")
     parser.add_argument("--var-file", metavar="FILE", action="append", default=[], help="read variables from a file")
-    parser.add_argument("--target", metavar="ADDRESS", action="append", default=[], help="only this and what it needs")
+    add_targets(parser)
+    parser.add_argument("--replace", metavar="ADDRESS", action="append", default=[], help="make this anew")
+    add_allowed(parser)
     parser.add_argument("--prune", action="store_true", help="also delete what belongs to cells or files not read")
+
+
+def add_allowed(parser: argparse.ArgumentParser) -> None:
+    """Add what may run while looking."""
+    parser.add_argument(
+        "--allow-data", metavar="KIND", action=_Listed, choices=ALLOWED, default=[],
+        help="let this run while planning: " + ", ".join(ALLOWED),
+    )  # fmt: skip
+
+
+def add_targets(parser: argparse.ArgumentParser) -> None:
+    """Add what limits a plan to part of the resources."""
+    parser.add_argument(
+        "--target", metavar="ADDRESS", action="append", default=[], help="only this and what it needs; * and ? match"
+    )
+    parser.add_argument(
+        "--exclude", metavar="ADDRESS", action="append", default=[], help="not this and what stands on it"
+    )
+
+
+def add_drift(parser: argparse.ArgumentParser) -> None:
+    """Add what decides which drift is looked for."""
+    add_variables(parser, "set a variable")
+    parser.add_argument("--var-file", metavar="FILE", action="append", default=[], help="read variables from a file")
+    add_targets(parser)
+
+
+def add_lock(parser: argparse.ArgumentParser) -> None:
+    """Add how long to wait for whoever holds the workspace's state."""
+    text = "wait so long for whoever holds the state"
+    parser.add_argument("--lock-timeout", metavar="SECONDS", type=seconds, default=0, help=text)
 
 
 def add_section(parser: argparse.ArgumentParser) -> None:
     """Add what decides how steps run."""
     parser.add_argument("--timeout-per-step", metavar="SECONDS", type=seconds, help="shorten every step's time limit")
     parser.add_argument("--parallelism", metavar="N", type=_count, default=8, help="steps at once (default 8)")
+    parser.add_argument(
+        "--confinement", choices=TIERS, default="", help="the weakest tier that steps may run under, or refuse"
+    )
 
 
 def add_apply(parser: argparse.ArgumentParser) -> None:
@@ -214,8 +271,11 @@ def plan_options(args: argparse.Namespace, *, destroy: bool = False) -> PlanOpti
     """Return the plan options that parsed *args* ask for."""
     return PlanOptions(
         destroy=destroy,
-        targets=tuple(args.target),
-        prune=bool(args.prune),
+        targets=tuple(getattr(args, "target", ())),
+        excluded=tuple(getattr(args, "exclude", ())),
+        replaced=tuple(getattr(args, "replace", ())),
+        allow=tuple(sorted(set(getattr(args, "allow_data", ())))),
+        prune=bool(getattr(args, "prune", False)),
         variables=tuple(args.var),
         var_files=tuple(args.var_file),
     )

@@ -64,6 +64,8 @@ _LOCAL_FUSE: Final = frozenset({"fuseblk", "fuse.fuse-overlayfs"})
 _CACHE: Final = ".lock-probe"
 _SCHEMA: Final = "clockwork.lock-probe.v1"
 _ANSWER_S: Final = 20.0
+_ELSEWHERE: Final = {"the job store": "Set CLOCKWORK_HOME to a folder on a local disk."}
+_OTHER_DISK: Final = "Work in a copy of the folder that is on a local disk."
 _proven: dict[tuple[int, str], Mount] = {}
 
 
@@ -208,6 +210,7 @@ def require_locks(
     home: Path,
     *,
     single_host: bool = False,
+    what: str = "the job store",
     mount: Callable[[Path], Mount] = mount_of,
     probe: Callable[[Path], str] = probe_locks,
 ) -> str:
@@ -233,8 +236,8 @@ def require_locks(
         problem = probe(home) if single_host or not known.shared else ""
         if problem:
             raise UnsupportedFileSystemError(
-                f"locks do not work in the job store {home}: {problem}",
-                hint="Set CLOCKWORK_HOME to a folder on a local disk.",
+                f"locks do not work in {what} {home}: {problem}",
+                hint=_ELSEWHERE.get(what, _OTHER_DISK),
                 details={"path": str(home), "kind": known.kind},
             )
         if single_host or not known.shared:
@@ -242,16 +245,16 @@ def require_locks(
             write_atomic(home / _CACHE, canonical_json(document))
     if known.shared and not single_host:
         raise UnsupportedFileSystemError(
-            f"the job store {home} would lie on a file system that other machines may use too ({known.kind}), "
+            f"{what} {home} would lie on a file system that other machines may use too ({known.kind}), "
             "and their locks cannot be trusted",
-            hint="Set CLOCKWORK_HOME to a folder on a local disk.\n"
+            hint=f"{_ELSEWHERE.get(what, _OTHER_DISK)}\n"
             "If no other machine uses it: --i-know-single-host, or CW_SINGLE_HOST=1.",
             details={"path": str(home), "kind": known.kind},
         )
     _proven[key] = known
     if not known.shared:
         return ""
-    return f"the job store {home} is on {known.kind}; you vouch that no other machine uses it"
+    return f"{what} {home} is on {known.kind}; you vouch that no other machine uses it"
 
 
 def remembered(home: Path) -> Mount | None:

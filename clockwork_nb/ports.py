@@ -21,21 +21,27 @@ __all__ = [
     "JobWriter",
     "Observation",
     "ObserveContext",
+    "ProjectFiles",
     "Registry",
     "ResourceType",
     "StepClass",
 ]
 
-ChangeKind = Literal["create", "update", "replace", "delete", "noop", "verify", "forget", "run"]
-"""What a plan does to one resource. ``forget`` drops it from the state without an action; ``run`` is a step of a job
-spec, which is no resource and leaves no state."""
+ChangeKind = Literal["create", "update", "replace", "delete", "noop", "verify", "forget", "run", "move", "import"]
+"""What a plan does to one resource. ``forget`` drops it from the state, ``move`` gives it another address there and
+``import`` takes something that is there into it, all three without an action; ``run`` is a step of a job spec, which is no
+resource and leaves no state."""
 
 StepClass = Literal["confined", "host", "built-in"]
 
 
 @dataclass(frozen=True, slots=True)
 class ActionSpec:
-    """One action a resource type asks for; the planner gives it an id, its needs and its place."""
+    """One action a resource type asks for; the planner gives it an id, its needs and its place.
+
+    ``asks``: it only finds out what the change would have to do. Then nothing else of the change happens and nothing of it is
+    recorded; it is planned again, and asked about again, when the action is done. ``reason`` says why.
+    """
 
     name: str
     args: Mapping[str, Any]
@@ -46,6 +52,7 @@ class ActionSpec:
     retries: int = 0
     backoff_s: float = 0
     idle_timeout_s: int = 0
+    asks: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,6 +133,10 @@ class CompiledStep:
     * ``write``: paths the step may write to (relative to the project root, or absolute). A file or folder; for one
       that does not exist yet its nearest existing parent is meant.
     * ``network``: True, False, or the TCP ports it may use.
+    * ``environment``: names of variables that a host step gets from whoever builds it, as they are then (``HOME``,
+      ``DOCKER_HOST``); those that are set become part of ``vars`` and so of what is approved.
+    * ``detaches``: what a host step moved out of its process group goes on when the step has ended (the process that
+      watches a container).
     """
 
     artifacts: tuple[Artifact, ...]
@@ -138,6 +149,8 @@ class CompiledStep:
     network: bool | tuple[int, ...] = False
     cls: StepClass = "confined"
     cwd: str = "."
+    environment: tuple[str, ...] = ()
+    detaches: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,6 +173,8 @@ class ObserveContext:
     * ``allow``: what the person or the operator allowed to run while planning: ``command``, ``http``, ``terraform``.
     * ``timeout_s``: how long looking may take; a type that waits for somebody else must give up by then and answer
       ``exists=None`` with the reason in ``detail``.
+    * ``wanted``: the config that is declared for it now, with its sensitive values; None when nobody says or none is.
+    * ``asked``: what is wanted of it besides that: that it is ``removed``, or made ``anew``; else ``""``.
     """
 
     root: Path
@@ -167,6 +182,24 @@ class ObserveContext:
     address: str = ""
     allow: frozenset[str] = frozenset()
     timeout_s: float = 10.0
+    wanted: Mapping[str, Any] | None = None
+    asked: Literal["", "removed", "anew"] = ""
+
+
+class ProjectFiles(Protocol):
+    """The files of the project, as a resource type may read them while a configuration is evaluated.
+
+    Paths are relative to the project root and cannot leave it. *attribute* is the one whose value names the file; a
+    problem is reported there.
+    """
+
+    def read(self, path: str, *, attribute: str) -> bytes:
+        """Return the bytes of *path*."""
+        ...
+
+    def render(self, path: str, names: Mapping[str, Any], *, attribute: str) -> Any:
+        """Return the text that the template *path* gives with *names*; sensitive or unknown when it uses such a value."""
+        ...
 
 
 class ResourceType(Protocol):
@@ -181,12 +214,24 @@ class ResourceType(Protocol):
     A type may also have these, all pure but the last:
 
     * ``claims(config)`` → what only one resource can own at a time, ``path:<path>`` or ``port:<number>``;
+    * ``needs_engine(config)`` → whether it has something that a container engine runs or keeps; only then it is found out
+      which engine is here;
     * ``with_facts(config, facts)`` → *config* with what this machine decides filled in (``engine = "auto"``), where
       *facts* is the document of `clockwork_nb.intake.desired.EnvFacts`. Raises InvalidInputError with a hint when the
       machine lacks what it needs;
+    * ``with_files(config, files)`` → *config* with what it takes from files of the project, where *files* is a
+      `ProjectFiles`. So the content is part of the plan and of its approval, and not read again later;
     * ``import_id(config)`` → the id by which an ``import`` block names the thing that *config* describes; types without
       it cannot be imported;
+    * ``actions_observed(change, config, recorded, observed)`` → what `actions` would return, for a type whose actions depend
+      on what was observed; then `actions` is not asked when there is a plan to make;
+    * ``pending(change, config, observed)`` → what a tool of its own would do inside the thing, as ``(path, before, after,
+      forces_replacement)``: shown as changed attributes, and any of it makes an update of an unchanged resource. *config* is
+      None for a delete. Raises InvalidInputError when that tool could not be asked or refuses the configuration;
+    * ``observe_timeout_s``: how long looking may take, for a type that has to ask somebody who is slow;
     * ``bound_to_address``: True when the thing cannot follow its resource to another address;
+    * ``recall(config, identity, context)`` → computed attributes that replace those in *identity*, for values that may not be
+      recorded because they are sensitive: a `Sensitive`, or `Unknown` where nobody may ask for it;
     * ``found(import_id, context)`` → the attributes that describe the existing thing, for the text of a new block; None
       when there is no such thing.
     """

@@ -6,8 +6,9 @@ import base64
 import hashlib
 import hmac
 import json
+import re
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, quote_plus
 
 from clockwork_nb.canonical import canonical_json
 
@@ -46,11 +47,15 @@ def seal(value: Any, key: bytes) -> Any:
     """Return *value* with every `Sensitive` in it replaced by ``{"$sensitive": HMAC-SHA-256 hex}`` under *key*."""
     if isinstance(value, Sensitive):
         return {"$sensitive": hmac.new(key, canonical_json(unseal(value.value)), hashlib.sha256).hexdigest()}
+    # Most values of a large document are plain: a call for each of them would be most of what this costs.
     if isinstance(value, dict):
-        return {k: seal(v, key) for k, v in value.items()}
+        return {k: v if type(v) in _PLAIN else seal(v, key) for k, v in value.items()}
     if isinstance(value, (list, tuple)):
-        return [seal(v, key) for v in value]
+        return [v if type(v) in _PLAIN else seal(v, key) for v in value]
     return value
+
+
+_PLAIN = frozenset({str, int, bool, float, type(None)})
 
 
 def unseal(value: Any) -> Any:
@@ -62,6 +67,37 @@ def unseal(value: Any) -> Any:
     if isinstance(value, (list, tuple)):
         return [unseal(v) for v in value]
     return value
+
+
+_ENCODED_CHARS = 8
+
+
+def _forms(text: str, raw: bytes) -> set[bytes]:
+    """Return how a value may stand in a text: as it is, line by line, in hex, URL, JSON and base64."""
+    escaped = {json.dumps(text)[1:-1], json.dumps(text, ensure_ascii=False)[1:-1]}
+    escaped |= {e.replace("/", "\\/") for e in escaped}
+    quoted = {quote(text, safe=""), quote(text), quote_plus(text)}
+    quoted |= {_PERCENT.sub(lambda found: found.group().lower(), q) for q in quoted}
+    forms = {raw, raw.hex().encode(), raw.hex().upper().encode()}
+    forms |= {form.encode() for form in escaped | quoted}
+    forms |= {line for line in raw.splitlines() if len(line) >= _ENCODED_CHARS}
+    return forms | _base64_forms(raw)
+
+
+def _base64_forms(raw: bytes) -> set[bytes]:
+    """Return *raw* in base64: alone, and the characters it alone decides where it is part of something longer."""
+    whole = base64.b64encode(raw)
+    found = {whole, whole.rstrip(b"=")}
+    for before in range(3):
+        encoded = base64.b64encode(bytes(before) + raw)
+        inner = encoded[-(-8 * before // 6) : 8 * (before + len(raw)) // 6]
+        if len(inner) >= _ENCODED_CHARS:
+            found.add(inner)
+    return found | {form.translate(_URL_SAFE) for form in found}
+
+
+_PERCENT = re.compile("%[0-9A-F]{2}")
+_URL_SAFE = bytes.maketrans(b"+/", b"-_")
 
 
 class Redactor:
@@ -89,18 +125,7 @@ class Redactor:
         raw = text.encode()
         if len(raw) < 4:
             return
-        forms = {
-            raw,
-            base64.b64encode(raw),
-            raw.hex().encode(),
-            quote(text, safe="").encode(),
-            json.dumps(text)[1:-1].encode(),
-            json.dumps(text, ensure_ascii=False)[1:-1].encode(),
-        }
-        for line in raw.splitlines():
-            if len(line) >= 8:
-                forms.add(line)
-        self._needles |= {f for f in forms if len(f) >= 4}
+        self._needles |= {f for f in _forms(text, raw) if len(f) >= 4}
         self._sorted = sorted(self._needles, key=lambda n: (-len(n), n))
 
     @property

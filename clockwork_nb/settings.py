@@ -7,15 +7,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-__all__ = ["VARIABLES", "Settings", "load_settings"]
+__all__ = ["VARIABLES", "Settings", "cache_home", "load_settings"]
 
 VARIABLES: Mapping[str, str] = {
     "CLOCKWORK_HOME": "the job store (default ~/.clockwork)",
     "CLOCKWORK_OUT": "packs and reports (default ./clockwork-out)",
     "CLOCKWORK_SIGNING_KEY_FILE": "the private key that signs packs (default: your own key, made at first use)",
     "XDG_CONFIG_HOME": "keys and trust live in $XDG_CONFIG_HOME/clockwork (default ~/.config/clockwork)",
+    "XDG_CACHE_HOME": "built Go scripts are kept in $XDG_CACHE_HOME/clockwork (default ~/.cache/clockwork)",
     "CW_HEADLESS": "1: never show a widget or ask; stop with exit 4 at a decision",
     "CW_AUTO_APPROVE": "1: record approvals as 'auto' (no person approved)",
+    "CW_CONFINEMENT": "the weakest tier that steps may run under: basic, standard or strict",
     "CW_SINGLE_HOST": "1: no other machine uses the job store, whatever file system it is on",
     "CW_JOB_SOCKET": "set by the notebook engine: the private socket of the job this kernel works for",
     "CW_JOB_ID": "set by the notebook engine: that job's id",
@@ -43,6 +45,7 @@ class Settings:
     headless: bool = False
     auto_approve: bool = False
     single_host: bool = False
+    confinement: str = ""
     signing_key_file: Path | None = None
     job_socket: str = ""
     job_id: str = ""
@@ -52,6 +55,14 @@ class Settings:
     def work_folder(self, job_id: str) -> Path:
         """Return the folder with the scripts and logs of a job made of commands; their own folder is not written to."""
         return self.home / "work" / job_id
+
+
+def cache_home(env: Mapping[str, str] | None = None) -> Path:
+    """Return the folder for what can be made again, ``$XDG_CACHE_HOME/clockwork``; it need not exist."""
+    env = os.environ if env is None else env
+    chosen = env.get("XDG_CACHE_HOME", "")  # a relative one counts as not set
+    base = Path(chosen) if chosen.startswith("/") else Path(env.get("HOME") or "~").expanduser() / ".cache"
+    return base / "clockwork"
 
 
 def _user(env: Mapping[str, str]) -> str:
@@ -81,6 +92,7 @@ def load_settings(env: Mapping[str, str] | None = None, *, who: bool = True) -> 
         headless=env.get("CW_HEADLESS", "") not in {"", "0"},
         auto_approve=env.get("CW_AUTO_APPROVE", "") not in {"", "0"},
         single_host=env.get("CW_SINGLE_HOST", "") not in {"", "0"},
+        confinement=env.get("CW_CONFINEMENT", ""),
         signing_key_file=Path(env["CLOCKWORK_SIGNING_KEY_FILE"]) if env.get("CLOCKWORK_SIGNING_KEY_FILE") else None,
         job_socket=env.get("CW_JOB_SOCKET", ""),
         job_id=env.get("CW_JOB_ID", ""),

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from functools import cache
 from typing import Any, NoReturn
 
-from clockwork_nb.arguments import Parser, add_apply, add_approval, add_job, add_plan, add_section
+from clockwork_nb.arguments import Parser, add_apply, add_approval, add_drift, add_job, add_plan, add_section
 from clockwork_nb.errors import InvalidInputError
 
 __all__ = ["MAGICS", "option_names", "parse", "usage"]
@@ -93,6 +93,10 @@ def _output(p: argparse.ArgumentParser) -> None:
     p.add_argument("name", metavar="NAME", nargs="?", default="", help="only this one")
 
 
+def _state(p: argparse.ArgumentParser) -> None:
+    p.add_argument("address", metavar="ADDRESS", nargs="?", default="", help="all of this one; * and ? make a list")
+
+
 def _var(p: argparse.ArgumentParser) -> None:
     p.add_argument("assignments", metavar="NAME=VALUE", nargs="*", type=_assignment, help="nothing: list them all")
 
@@ -112,12 +116,14 @@ def _nothing(p: argparse.ArgumentParser) -> None:
 MAGICS: dict[str, Callable[[argparse.ArgumentParser], None]] = {
     "cw": _cell,
     "cw_plan": _plan,
+    "cw_drift": add_drift,
     "cw_build": _build,
     "cw_apply": _apply,
     "cw_verify": _verify,
     "cw_destroy": add_apply,
     "cw_output": _output,
     "cw_graph": _plan,
+    "cw_state": _state,
     "cw_var": _var,
     "cw_load": _load,
     "cw_workspace": _workspace,

@@ -141,7 +141,8 @@ class ClockworkMagics(Magics):
     def cw_plan(self, line: str) -> Result:
         """Show what would change, and why. Changes nothing.
 
-        %cw_plan [--var NAME=VALUE] [--var-file FILE] [--target ADDRESS] [--prune] [--destroy]
+        %cw_plan [--var NAME=VALUE] [--var-file FILE] [--target ADDRESS] [--exclude ADDRESS] [--replace ADDRESS]
+                 [--allow-data KIND] [--prune] [--destroy]
         """
         planned = self.notebook.session.plan(self.notebook.options(parse("cw_plan", line)))
         if planned.has_changes and not planned.recorded:
@@ -151,17 +152,28 @@ class ClockworkMagics(Magics):
     @no_var_expand
     @line_magic
     @output_can_be_silenced
+    def cw_drift(self, line: str) -> Result:
+        """Show what was changed outside since the last apply. Changes nothing.
+
+        %cw_drift [--var NAME=VALUE] [--var-file FILE] [--target ADDRESS] [--exclude ADDRESS]
+        """
+        found = self.notebook.session.drift(self.notebook.options(parse("cw_drift", line)))
+        return Result("drift", found.text(), found.html(), dict(found.document), found)
+
+    @no_var_expand
+    @line_magic
+    @output_can_be_silenced
     def cw_graph(self, line: str) -> Result:
         """Draw what needs what.
 
         %cw_graph [--var NAME=VALUE] [--target ADDRESS] [--prune] [--destroy]
         """
-        from clockwork_nb.render.graph import graph_text, plan_svg
+        from clockwork_nb.render.graph import graph_text, plan_graph_svg
         from clockwork_nb.render.html import Markup, element
         from clockwork_nb.render.theme import wrap
 
         planned = self.notebook.session.plan(self.notebook.options(parse("cw_graph", line)))
-        drawing = element("div", Markup(plan_svg(planned.document)), class_="cw-graph")
+        drawing = element("div", Markup(plan_graph_svg(planned.document)), class_="cw-graph")
         html = wrap(element("div", drawing, class_="cw-card"), label="dependency graph")
         edges = [{"address": c["address"], "needs": list(c["dependencies"])} for c in planned.document["changes"]]
         return Result("graph", graph_text(planned.document), html, {"resources": edges}, planned)
@@ -230,6 +242,27 @@ class ClockworkMagics(Magics):
                 raise InvalidInputError(f"there is no output {name!r}", hint=f"There are: {known or 'none yet'}")
         return Outputs(rows)
 
+    @no_var_expand
+    @line_magic
+    @output_can_be_silenced
+    def cw_state(self, line: str) -> Result:
+        """List what is recorded, or show one resource. The command line edits it: clockwork state --help.
+
+        %cw_state [ADDRESS]      a pattern such as file.* makes a list
+        """
+        from clockwork_nb.render.state import entry_text, state_list_text
+        from clockwork_nb.session.state_verbs import StateVerbs
+
+        address = parse("cw_state", line).address
+        verbs = StateVerbs(self.notebook.session)
+        if address and not set(address) & set("*?"):
+            entry, needed_by = verbs.entry(address)
+            return note("state", entry_text(entry, needed_by), plain({**entry, "needed_by": needed_by}))
+        entries, serial = verbs.entries([address] if address else []), verbs.document()["serial"]
+        names = ("address", "type", "status", "declared_in")
+        rows = [{name: entry[name] for name in names} for entry in entries]
+        return note("state", state_list_text(entries, serial), plain({"serial": serial, "resources": rows}))
+
     def _section(self, verb: str, line: str) -> Awaitable[Result]:
         """Return the awaitable that carries out *verb*; mistakes in *line* are raised at once."""
         from clockwork_nb.magics import _views as views
@@ -241,6 +274,7 @@ class ClockworkMagics(Magics):
         options = notebook.options(arguments, destroy=verb == "destroy")
         call = notebook.next_call()
         session.place = f"cell [{notebook.request.count}] (%{magic})"
+        session.confinement = getattr(arguments, "confinement", "")
         plan_file = getattr(arguments, "plan", "")
 
         def begin() -> Section:

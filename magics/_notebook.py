@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -147,16 +147,11 @@ class Notebook:
 
     def options(self, arguments: Any, *, destroy: bool = False) -> PlanOptions:
         """Return the options in *arguments*, with the notebook's parameters bound first."""
-        from clockwork_nb.session import PlanOptions
+        from clockwork_nb.arguments import plan_options
 
         self._bind_parameters()
-        return PlanOptions(
-            destroy=destroy or bool(getattr(arguments, "destroy", False)),
-            targets=tuple(arguments.target),
-            prune=bool(getattr(arguments, "prune", False)),
-            variables=tuple(arguments.var),
-            var_files=tuple(str(self.folder / name) for name in arguments.var_file),
-        )
+        options = plan_options(arguments, destroy=destroy or bool(getattr(arguments, "destroy", False)))
+        return replace(options, var_files=tuple(str(self.folder / name) for name in options.var_files))
 
     def _bind_parameters(self) -> None:
         """Give declared variables the values of the parameters cell; ``%cw_var`` stays above them."""

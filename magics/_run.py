@@ -6,7 +6,7 @@ import asyncio
 import threading
 from collections import deque
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, TypeVar
 
 from clockwork_nb.errors import ApprovalDeniedError, ApprovalRequiredError, ClockworkError, InterruptedByUserError
 from clockwork_nb.magics._display import Result
@@ -24,6 +24,8 @@ __all__ = ["OnEvent", "PrinterFor", "View", "carry_out", "outcome_result", "resu
 
 OnEvent: TypeAlias = "Callable[[EventView], None]"
 PrinterFor: TypeAlias = "Callable[[Section, Sequence[EventView]], OnEvent]"
+
+_S = TypeVar("_S", bound="Section | None")
 
 TICK_S = 0.1
 """How often a view is redrawn while steps run: ten messages a second, whatever the steps do."""
@@ -58,12 +60,33 @@ async def carry_out(
     parallelism: int,
     timeout_per_step: int | None = None,
 ) -> Result:
-    """Carry out the section that *begin* makes and return its result.
+    """Carry out the section that *begin* makes, and what waits for it; return the result of the last.
 
     Raises:
         ClockworkError: the first thing that went wrong; the view has been frozen with what there is to see.
     """
-    section = await _begun(begin)
+    section: Section | None = await _begun(begin)
+    result: Result | None = None
+    while section is not None:
+        result = await _one(
+            section, view_for, can_ask=can_ask, auto_approve=auto_approve, parallelism=parallelism,
+            timeout_per_step=timeout_per_step,
+        )  # fmt: skip
+        section = await _begun(section.following)
+    assert result is not None
+    return result
+
+
+async def _one(
+    section: Section,
+    view_for: Callable[[Section], View],
+    *,
+    can_ask: bool,
+    auto_approve: bool,
+    parallelism: int,
+    timeout_per_step: int | None,
+) -> Result:
+    """Carry out one section; what waited for it is a section of its own."""
     if section.restored is not None or section.is_empty:
         outcome = section.outcome()
         result = outcome_result(outcome)
@@ -164,12 +187,12 @@ def _shown(outcome: SectionOutcome, view: View, section: Section | None) -> Resu
     return result
 
 
-async def _begun(begin: Callable[[], Section]) -> Section:
-    made: list[Section] = []
+async def _begun(begin: Callable[[], _S]) -> _S:
+    made: list[_S] = []
     try:
         return await off_loop(lambda: made.append(begin()) or made[0])  # type: ignore[func-returns-value]
     except (asyncio.CancelledError, KeyboardInterrupt):
-        if made and made[0].restored is None and not made[0].is_empty:
+        if made and made[0] is not None and made[0].restored is None and not made[0].is_empty:
             made[0].cancel("stopped before the decision")
         raise InterruptedByUserError("stopped while planning; nothing was run") from None
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from clockwork_nb.assembly.claims import Claims, claims_of
 from clockwork_nb.assembly.diff import diff_config, with_known_secrets
+from clockwork_nb.assembly.drift import drift_of
 from clockwork_nb.assembly.plan import AttributeChange, Drift, ResourceChange
 from clockwork_nb.assembly.prior import PriorResource
 from clockwork_nb.canonical import digest
@@ -68,6 +69,8 @@ def decide_wanted(
     observed: Observation | None,
     key: bytes,
     claims: Claims,
+    *,
+    replace_because: str = "",
 ) -> Decision:
     """Return what happens to a resource that is wanted and changes something (no check).
 
@@ -76,21 +79,24 @@ def decide_wanted(
         prior: what is recorded of it, if anything.
         observed: what is really there, of the recorded thing if one is recorded; None when nobody looked.
         key: the workspace's key for sensitive values.
+        replace_because: why it is to be made anew though nothing of it forces that; else ``""``.
     """
     config = instance.config
     if prior is None:
-        specs = tuple(kind.actions("create", config, None))
+        inside = _pending(kind, "create", config, observed)
+        specs = _actions(kind, "create", config, None, observed)
         risk = _risks(kind, "create", config, None, observed, specs)
-        return Decision(_change(instance, kind, "create", config, None, "new", risk), specs)
+        return Decision(_change(instance, kind, "create", config, None, "new", risk, attributes=inside), specs)
 
     recorded = with_known_secrets(prior.config, config, key)
     gone = observed is not None and observed.exists is False
     # What is gone does not have to be removed before something else takes its place.
     forces: frozenset[str] = frozenset() if gone else kind.replaces(recorded, config) - set(instance.ignore_changes)
     differences = diff_config(prior.config, config, key, ignore=instance.ignore_changes, forces=forces)
-    replaced = any(change.forces_replacement for change in differences)
+    anew = "" if gone else replace_because or ("tainted" if prior.status == "tainted" else "")
+    replaced = bool(anew) or any(change.forces_replacement for change in differences)
     # What is replaced does not have to be put back first.
-    drift = None if replaced else _drift(instance, kind, recorded, observed)
+    drift = None if replaced else drift_of(instance.address, kind, recorded, observed, instance.ignore_changes)
 
     reasons = []
     if prior.status in _AGAIN:
@@ -100,26 +106,64 @@ def decide_wanted(
     elif drift is not None:
         reasons.append("gone" if gone else _moved_outside(drift))
     again = bool(reasons)
+    if replace_because and not gone:
+        reasons.append(replace_because)
     if differences:
         reasons.append(_named(differences))
-    change_kind: ChangeKind
-    if replaced:
-        change_kind = "replace"
-    elif gone:
-        change_kind = "create"
-    else:
-        change_kind = "update" if again or differences else "noop"
-    if change_kind == "noop":
+    change_kind: ChangeKind = "replace" if replaced else "create" if gone else "update"
+    inside = _pending(kind, change_kind, config, observed)
+    if inside:
+        reasons.append(f"{len(inside)} {'change' if len(inside) == 1 else 'changes'} inside")
+    if change_kind == "update" and not (again or differences or inside):
         return Decision(_change(instance, kind, "noop", config, prior.config, "", ()))
 
-    specs = tuple(kind.actions(change_kind, config, None if again and not replaced else recorded))
+    specs = _actions(kind, change_kind, config, None if again and not replaced else recorded, observed)
+    if replaced:
+        specs = _in_chosen_order(specs, instance, kind, prior)
     if replaced and claims.taken_over(instance.address, instance.type, claims_of(kind, prior.config)):
         specs = tuple(s for s in specs if not s.name.startswith("remove_"))
     risk = _risks(kind, change_kind, config, recorded, observed, specs)
     change = _change(
-        instance, kind, change_kind, config, prior.config, "; ".join(reasons), risk, attributes=tuple(differences)
+        instance, kind, change_kind, config, prior.config, "; ".join(reasons), risk, attributes=(*differences, *inside)
     )
     return Decision(change, specs, drift)
+
+
+def _actions(
+    kind: ResourceType,
+    change: ChangeKind,
+    config: Mapping[str, Any] | None,
+    recorded: Mapping[str, Any] | None,
+    observed: Observation | None,
+) -> tuple[ActionSpec, ...]:
+    own = getattr(kind, "actions_observed", None)
+    return tuple(kind.actions(change, config, recorded) if own is None else own(change, config, recorded, observed))
+
+
+def _pending(
+    kind: ResourceType, change: ChangeKind, config: Mapping[str, Any] | None, observed: Observation | None
+) -> tuple[AttributeChange, ...]:
+    """Return what a tool of the type's own would change inside the thing."""
+    own = getattr(kind, "pending", None)
+    if own is None or observed is None:
+        return ()
+    return tuple(AttributeChange(*row) for row in own(change, config, observed))
+
+
+def _in_chosen_order(
+    specs: tuple[ActionSpec, ...], instance: ResourceInstance, kind: ResourceType, prior: PriorResource
+) -> tuple[ActionSpec, ...]:
+    """Return the actions of a replacement as ``create_before_destroy`` asks for.
+
+    Where both want the same path or port the old one always goes first: making the new one and removing the old one
+    then would leave nothing.
+    """
+    if instance.create_before_destroy is None:
+        return specs
+    removes = tuple(s for s in specs if s.name.startswith("remove_"))
+    makes = tuple(s for s in specs if not s.name.startswith("remove_"))
+    shared = set(claims_of(kind, prior.config)) & set(claims_of(kind, instance.config))
+    return (*removes, *makes) if shared or not instance.create_before_destroy else (*makes, *removes)
 
 
 def decide_check(
@@ -150,20 +194,29 @@ def decide_unwanted(
     observed: Observation | None,
     claims: Claims,
     reason: str,
+    *,
+    destroy: bool = True,
 ) -> Decision:
     """Return what happens to a recorded resource that is wanted no more: it is removed, or forgotten if nothing is left.
 
     Args:
         reason: why it is wanted no more.
+        destroy: whether it is removed; otherwise it is only forgotten.
     """
     owner = claims.taken_over(address, prior.type, claims_of(kind, prior.config))
     specs: tuple[ActionSpec, ...] = ()
+    inside: tuple[AttributeChange, ...] = ()
     if owner:
         reason = f"{owner} has it now"
+    elif not destroy:
+        pass
     elif observed is not None and observed.exists is False:
         reason = f"{reason}; it is gone already"
     else:
-        specs = tuple(kind.actions("delete", None, prior.config))
+        inside = _pending(kind, "delete", None, observed)
+        specs = _actions(kind, "delete", None, prior.config, observed)
+    asking = tuple(spec for spec in specs if spec.asks)
+    specs = asking or specs
     change_kind: ChangeKind = "delete" if specs else "forget"
     change = ResourceChange(
         address=address,
@@ -172,9 +225,11 @@ def decide_unwanted(
         describe=kind.describe(prior.config),
         declared_in=prior.declared_in,
         dependencies=prior.dependencies,
+        attributes=inside,
         before=prior.config,
         reason=reason,
         risk=_risks(kind, change_kind, None, prior.config, observed, specs),
+        deferred=asking[0].reason if asking else "",
     )
     return Decision(change, specs)
 
@@ -244,19 +299,6 @@ def _holds_digest(value: Any) -> bool:
         elif isinstance(item, (list, tuple)):
             stack.extend(item)
     return False
-
-
-def _drift(
-    instance: ResourceInstance, kind: ResourceType, recorded: Mapping[str, Any], observed: Observation | None
-) -> Drift | None:
-    if observed is None:
-        return None
-    gone = observed.exists is False
-    found = kind.drift(recorded, observed)
-    attributes = tuple(
-        (name, *found[name]) for name in sorted(found) if gone or name.split(".", 1)[0] not in instance.ignore_changes
-    )
-    return Drift(instance.address, attributes, observed.detail, gone) if attributes or gone else None
 
 
 def _risks(

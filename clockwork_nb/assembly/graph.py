@@ -139,6 +139,8 @@ _COLOURS = {
     "replace": "#bc4c00",
     "delete": "#cf222e",
     "forget": "#cf222e",
+    "move": "#8250df",
+    "import": "#8250df",
     "verify": "#0969da",
     "noop": "#6e7781",
 }

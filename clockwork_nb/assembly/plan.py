@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -11,7 +11,10 @@ from clockwork_nb.intake.desired import EnvFacts
 from clockwork_nb.ports import Action, ChangeKind
 from clockwork_nb.secrets import seal
 
-__all__ = ["AttributeChange", "Drift", "OutputChange", "Plan", "ResourceChange"]
+__all__ = ["AttributeChange", "Drift", "OutputChange", "Plan", "ResourceChange", "drift_document"]
+
+_RARE = ("volatile", "moved_from", "imported", "identity", "deferred")
+"""Fields of a change that stand in the document only when they say something."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +32,9 @@ class ResourceChange:
     """What happens to one resource.
 
     ``after`` is the whole new config (None for delete and forget), ``before`` the recorded one (None for create).
-    ``identity`` are facts for the state entry that are known at plan. ``reason`` is a short sentence without full stop.
+    ``reason`` is a short sentence without full stop. ``moved_from`` is the address it is recorded at so far, ``imported`` the
+    id of the existing thing that is taken over, ``identity`` what was observed of that. ``deferred`` says what it waits for:
+    then nothing of this change happens yet, and it is planned again once that is known.
     """
 
     address: str
@@ -45,6 +50,10 @@ class ResourceChange:
     risk: tuple[str, ...] = ()
     volatile: Mapping[str, str] = field(default_factory=dict)
     """Attribute → digest of its value at a fixed time, for those that depend on the time of the run."""
+    moved_from: str = ""
+    imported: str = ""
+    identity: Mapping[str, Any] = field(default_factory=dict)
+    deferred: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +80,7 @@ class OutputChange:
 class Plan:
     """A plan. Two plans of the same inputs have the same bytes (``to_document``, canonical JSON).
 
-    ``changes`` are sorted by the order they happen in, unchanged ones last and by address. ``not_loaded`` maps the
+    ``excluded`` and ``replaced`` are what the caller left out and what is to be made anew, ``changes`` are sorted by the order they happen in, unchanged ones last and by address. ``not_loaded`` maps the
     address of each resource that is left alone to the cell or file that was not read. ``secret_key`` is the
     workspace's key that sensitive values are sealed with; it is in no document.
     """
@@ -90,6 +99,8 @@ class Plan:
     ports: Mapping[str, int] = field(default_factory=dict)
     destroy: bool = False
     targets: tuple[str, ...] = ()
+    excluded: tuple[str, ...] = ()
+    replaced: tuple[str, ...] = ()
     prune: bool = False
     compiler: str = "template"
     secret_key: bytes = field(default=b"", repr=False)
@@ -105,6 +116,11 @@ class Plan:
     def is_empty(self) -> bool:
         """Whether there is nothing at all to run or record: no change and no check that is due."""
         return not self.has_changes and not self.actions
+
+    @property
+    def deferred(self) -> tuple[str, ...]:
+        """The addresses whose change waits for something that this plan finds out, sorted."""
+        return tuple(sorted(c.address for c in self.changes if c.deferred))
 
     @property
     def risks(self) -> tuple[str, ...]:
@@ -130,6 +146,8 @@ class Plan:
             "compiler": self.compiler,
             "destroy": self.destroy,
             "targets": list(self.targets),
+            **({"excluded": list(self.excluded)} if self.excluded else {}),
+            **({"replace": list(self.replaced)} if self.replaced else {}),
             "prune": self.prune,
             "variables": [dict(v) for v in self.variables],
             "ports": [{"name": k, "port": v} for k, v in sorted(self.ports.items())],
@@ -154,20 +172,12 @@ class Plan:
                     "after": c.after,
                     "reason": c.reason,
                     "risk": list(c.risk),
-                    **({"volatile": dict(c.volatile)} if c.volatile else {}),
+                    **{name: value for name in _RARE if (value := getattr(c, name))},
                 }
                 for c in self.changes
             ],
             "actions": {"version": "1", "steps": [a.to_document() for a in self.actions]},
-            "drift": [
-                {
-                    "address": d.address,
-                    "gone": d.gone,
-                    "detail": d.detail,
-                    "attributes": [{"path": p, "recorded": r, "observed": o} for p, r, o in d.attributes],
-                }
-                for d in self.drift
-            ],
+            "drift": _drift(self.drift),
             "outputs": [
                 {"name": o.name, "before": o.before, "after": o.after, "sensitive": o.sensitive} for o in self.outputs
             ],
@@ -186,13 +196,34 @@ class Plan:
         return digest(self.to_document())
 
 
+def drift_document(drift: Iterable[Drift], key: bytes) -> list[dict[str, Any]]:
+    """Return the JSON form of *drift*; sensitive values are sealed with *key*."""
+    sealed: list[dict[str, Any]] = _plain(seal(_drift(drift), key))
+    return sealed
+
+
+def _drift(drift: Iterable[Drift]) -> list[dict[str, Any]]:
+    return [
+        {
+            "address": d.address,
+            "gone": d.gone,
+            "detail": d.detail,
+            "attributes": [{"path": p, "recorded": r, "observed": o} for p, r, o in d.attributes],
+        }
+        for d in drift
+    ]
+
+
 def _plain(value: Any) -> Any:
     from clockwork_nb.intake.values import Unknown
 
     if isinstance(value, Unknown):
         return {"$unknown": value.why}
     if isinstance(value, dict):
-        return {k: _plain(v) for k, v in value.items()}
+        return {k: v if type(v) in _SCALARS else _plain(v) for k, v in value.items()}
     if isinstance(value, (list, tuple)):
-        return [_plain(v) for v in value]
+        return [v if type(v) in _SCALARS else _plain(v) for v in value]
     return value
+
+
+_SCALARS = frozenset({str, int, bool, float, type(None)})

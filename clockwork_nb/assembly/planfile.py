@@ -15,7 +15,7 @@ __all__ = ["MAX_PLAN_BYTES", "SavedPlan", "decode_plan", "encode_plan", "explain
 
 MAX_PLAN_BYTES = 256 << 20
 _SCHEMA = "clockwork.plan.v1"
-_KINDS = frozenset({"create", "update", "replace", "delete", "noop", "verify", "forget"})
+_KINDS = frozenset({"create", "update", "replace", "delete", "noop", "verify", "forget", "move", "import"})
 _SHA256 = re.compile(r"[0-9a-f]{64}\Z")
 _STAMP = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z\Z")
 
@@ -52,9 +52,9 @@ def decode_plan(data: bytes) -> SavedPlan:
         raise _bad("the file", "a JSON object")
     if doc.get("schema") != _SCHEMA:
         raise _bad("schema", f'"{_SCHEMA}"')
-    _check(doc, _PLAN, "")
+    _check(doc, _PLAN, "", optional=("excluded", "replace"))
     for i, change in enumerate(doc["changes"]):
-        _check(change, _CHANGE, f"changes[{i}].", optional=("volatile",))
+        _check(change, _CHANGE, f"changes[{i}].", optional=_CHANGE_OPTIONAL)
         for k, attribute in enumerate(change["attributes"]):
             _check(attribute, _ATTRIBUTE, f"changes[{i}].attributes[{k}].", optional=("forces_replacement",))
     _check(doc["actions"], _ACTIONS, "actions.")
@@ -94,6 +94,10 @@ def explain_stale(saved: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]
     if saved["targets"] != new["targets"]:
         before, now = (", ".join(doc["targets"]) or "everything" for doc in (saved, new))
         out.append(f"the target was {before} and is {now} now")
+    for field, words in (("excluded", "what is excluded"), ("replace", "what is to be replaced")):
+        if saved.get(field, []) != new.get(field, []):
+            before, now = (", ".join(doc.get(field, [])) or "nothing" for doc in (saved, new))
+            out.append(f"{words} was {before} and is {now} now")
     out += _moved_changes(saved["changes"], new["changes"])
     drifted = {d["address"] for d in saved["drift"]}
     out += [f"{d['address']} was changed outside since" for d in new["drift"] if d["address"] not in drifted]
@@ -208,6 +212,8 @@ _PLAN: Mapping[str, _Rule] = {
     "compiler": _TEXT,
     "destroy": _FLAG,
     "targets": _TEXTS,
+    "excluded": _TEXTS,
+    "replace": _TEXTS,
     "prune": _FLAG,
     "variables": _LIST,
     "ports": _LIST,
@@ -232,7 +238,12 @@ _CHANGE: Mapping[str, _Rule] = {
     "reason": _TEXT,
     "risk": _TEXTS,
     "volatile": _MAYBE_OBJECT,
+    "moved_from": _TEXT,
+    "imported": _TEXT,
+    "identity": _OBJECT,
+    "deferred": _TEXT,
 }
+_CHANGE_OPTIONAL = ("volatile", "moved_from", "imported", "identity", "deferred")
 _ATTRIBUTE: Mapping[str, _Rule] = {"path": _TEXT, "before": _ANY, "after": _ANY, "forces_replacement": _FLAG}
 _ACTIONS: Mapping[str, _Rule] = {"version": (lambda v: v == "1", '"1"'), "steps": _LIST}
 _STEP: Mapping[str, _Rule] = {

@@ -2,59 +2,112 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
 
 from clockwork_nb.assembly.graph import Graph
 from clockwork_nb.errors import InvalidInputError
 from clockwork_nb.ports import Registry
 
-__all__ = ["select"]
+__all__ = ["Selection", "match", "select"]
+
+_WILD = frozenset("*?")
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """What a plan is about: ``chosen`` addresses, and the patterns that said so under their proper names, sorted."""
+
+    chosen: set[str]
+    targets: tuple[str, ...] = ()
+    excluded: tuple[str, ...] = ()
 
 
 def select(
-    targets: Sequence[str], wanted: Graph, recorded: Graph, types: Registry, *, destroy: bool
-) -> tuple[set[str], tuple[str, ...]]:
-    """Return the addresses the plan is about, and the targets under their proper names, sorted, each once.
+    targets: Sequence[str],
+    excluded: Sequence[str],
+    wanted: Graph,
+    recorded: Graph,
+    types: Registry,
+    *,
+    destroy: bool,
+) -> Selection:
+    """Return the addresses the plan is about.
 
     Without targets that is everything. Making something includes all it needs; removing something includes everything
-    recorded that needs it and is wanted no more either.
+    recorded that needs it and is wanted no more either. What is excluded is left alone together with everything that
+    would stand on it, and nothing is removed that what is left alone stands on.
+
+    Args:
+        targets: addresses, ``type.name`` for all its instances, or patterns with ``*`` and ``?``.
+        excluded: the same.
 
     Raises:
-        InvalidInputError: E_INVALID_INPUT_SCHEMA, a target is neither declared nor recorded; the nearest name is given.
+        InvalidInputError: E_INVALID_INPUT_SCHEMA, one of them matches nothing; the nearest name is given.
     """
     known = {*wanted, *recorded}
-    if not targets:
-        return known, ()
+    leaving = recorded if destroy else Graph({a: recorded.needs(a) for a in recorded if a not in wanted})
+    chosen: set[str] = known
+    names: tuple[str, ...] = ()
+    if targets:
+        starts, names = match(targets, known, types)
+        chosen = set() if destroy else wanted.closure(starts)
+        chosen |= leaving.closure(starts, dependents=True)
+    if not excluded:
+        return Selection(chosen, names)
+    out, left_out = match(excluded, known, types)
+    if destroy:
+        return Selection(chosen - recorded.closure(out), names, left_out)
+    kept = out | wanted.closure(out, dependents=True)
+    # What is left alone uses what it used at the last apply, also where it is declared differently by now.
+    kept |= {address for address in recorded.closure(kept) if address not in wanted}
+    return Selection(chosen - kept, names, left_out)
+
+
+def match(patterns: Sequence[str], known: Collection[str], types: Registry) -> tuple[set[str], tuple[str, ...]]:
+    """Return the addresses of *known* that *patterns* name, and the patterns under their proper names, sorted, each once.
+
+    Raises:
+        InvalidInputError: E_INVALID_INPUT_SCHEMA, a pattern matches nothing; the nearest name is given.
+    """
     instances: dict[str, list[str]] = {}
     for address in known:
         instances.setdefault(address.partition("[")[0], []).append(address)
     names: set[str] = set()
-    starts: set[str] = set()
-    for target in targets:
-        name = _proper_name(target, types)
-        found = [name] if name in known else instances.get(name, [])
-        if not found:
-            raise _unknown(target, known)
+    found: set[str] = set()
+    for pattern in patterns:
+        name = _proper_name(pattern, types)
+        if name in known:
+            hits = [name]
+        elif name in instances:
+            hits = instances[name]
+        elif _WILD & set(name):
+            # A bracket belongs to an address and starts no set of characters.
+            shell = name.replace("[", "[[]")
+            hits = [address for address in known if fnmatchcase(address, shell)]
+        else:
+            hits = []
+        if not hits:
+            raise _unknown(pattern, known)
         names.add(name)
-        starts.update(found)
-    chosen = set() if destroy else wanted.closure(starts)
-    leaving = recorded if destroy else Graph({a: recorded.needs(a) for a in recorded if a not in wanted})
-    chosen |= leaving.closure(starts, dependents=True)
-    return chosen, tuple(sorted(names))
+        found.update(hits)
+    return found, tuple(sorted(names))
 
 
 def _proper_name(target: str, types: Registry) -> str:
     prefix, dot, rest = target.strip().partition(".")
-    kind = types.get(prefix) if dot else None
+    kind = types.get(prefix) if dot and not _WILD & set(prefix) else None
     return f"{kind.name}.{rest}" if kind is not None else target.strip()
 
 
-def _unknown(target: str, known: set[str]) -> InvalidInputError:
+def _unknown(target: str, known: Collection[str]) -> InvalidInputError:
     from difflib import get_close_matches
 
     near = get_close_matches(target, sorted(known), n=1, cutoff=0.5)
+    what = "no resource matches" if _WILD & set(target) else "there is no resource"
     return InvalidInputError(
-        f'there is no resource "{target}"',
+        f'{what} "{target}"',
         hint=f"Did you mean {near[0]}?" if near else "clockwork plan shows the addresses of all resources.",
         details={"target": target, "near": near},
     )

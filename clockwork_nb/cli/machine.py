@@ -11,11 +11,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from clockwork_nb import __version__
-from clockwork_nb.errors import StoreIOError
+from clockwork_nb.errors import ClockworkError, StoreIOError
+from clockwork_nb.policy import POLICY_NAME
 from clockwork_nb.settings import VARIABLES, load_settings
 
 if TYPE_CHECKING:
     from clockwork_nb.cli.output import Output
+    from clockwork_nb.settings import Settings
 
 __all__ = ["doctor"]
 
@@ -34,15 +36,20 @@ def doctor(args: argparse.Namespace, out: Output) -> int:
 def _facts() -> dict[str, Any]:
     from clockwork_nb.forge.confinement import probe
     from clockwork_nb.forge.facts import collect_facts
+    from clockwork_nb.forge.tiers import probe_strict
 
     settings = load_settings()
-    confinement = probe()
-    facts = collect_facts()
+    confinement, strict = probe(), probe_strict()
+    not_strict = strict if isinstance(strict, str) else ""
+    policy = _policy(settings)
+    facts = collect_facts(engine=True)
     versions = {name: _version(name) for name in _PACKAGES}
     lines = [
         ("clockwork", f"{__version__} on Python {platform.python_version()}, {facts.os} {facts.arch}"),
-        ("confinement", f"{confinement.tier}   {confinement.reason}"),
-        ("engine", f"{facts.engine}   services run as supervised processes"),
+        ("confinement", f"{confinement.tier}   {confinement.reason}".rstrip()),
+        ("", f"strict is not offered: {not_strict}" if not_strict else "strict on demand (--confinement strict)"),
+        ("policy", policy["text"]),
+        ("engine", _engine_line(facts.engine)),
         ("runtimes", ", ".join(f"{k} {v}".strip() for k, v in sorted(facts.runtimes.items()))),
         ("job store", _store_line(settings.home)),
         ("keys", str(settings.config)),
@@ -53,13 +60,46 @@ def _facts() -> dict[str, Any]:
     return {
         "version": __version__,
         "python": sys.version.split()[0],
-        "confinement": {"tier": confinement.tier, "reason": confinement.reason},
+        "confinement": {
+            "tier": confinement.tier,
+            "reason": confinement.reason,
+            "strict": not not_strict,
+            "strict_reason": not_strict,
+            **policy["demand"],
+        },
+        "policy": {k: v for k, v in policy.items() if k not in {"text", "demand"}},
         "facts": facts.to_document(),
         "home": str(settings.home),
         "config": str(settings.config),
         "packages": versions,
         "lines": lines,
     }
+
+
+def _policy(settings: Settings) -> dict[str, Any]:
+    """Return the operator's policy for people and machines, and whether this machine meets its demand."""
+    from clockwork_nb.session.policy import operator_policy, tier_for
+
+    path = settings.config / POLICY_NAME
+    try:
+        policy = operator_policy(settings)
+    except ClockworkError as error:
+        refused = f"{error.message}; nothing runs before that is mended"
+        return {"path": str(path), "digest": "", "error": error.message, "text": refused, "demand": {}}
+    found = {"path": str(path), "digest": policy.digest, "error": ""}
+    text = f"{path}   {policy.digest[:8]}" if policy.source is not None else f"none ({path} is not there)"
+    try:
+        demand = {"runs_under": tier_for(settings, policy).tier}
+    except ClockworkError as error:
+        return {**found, "text": f"{text}; {error.message}", "demand": {"runs_under": "", "refused": error.message}}
+    return {**found, "text": f"{text}; steps run under {demand['runs_under']}", "demand": demand}
+
+
+def _engine_line(engine: str) -> str:
+    """Return which container engine services with an image run in."""
+    if engine == "process":
+        return "process   no container engine is here; services run as supervised processes"
+    return f"{engine}   services with an image run in it, others as supervised processes"
 
 
 def _store_line(home: Path) -> str:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import importlib
+import logging
 import os
 import sys
 import traceback
@@ -22,7 +24,7 @@ if TYPE_CHECKING:
 
 __all__ = ["entry", "main"]
 
-_GROUPS = ("pipeline", "jobs", "approvals", "checkpoints", "submit", "packs", "runbooks", "stores", "machine")
+_GROUPS = ("pipeline", "state", "jobs", "approvals", "checkpoints", "submit", "packs", "runbooks", "stores", "machine")
 _SINGLE_HOST = "--i-know-single-host"
 _SAVED = "What was finished is saved: clockwork job list"
 
@@ -47,6 +49,9 @@ def build_parser() -> Parser:
 
 def entry() -> None:
     """Run the command line of this process and exit."""
+    # A plan of thousands of resources is as many objects that all live to its end: looking for garbage among them again
+    # and again is a fifth of its time.
+    gc.set_threshold(200_000, 20, 100)
     catch_terminate()
     _open_streams()
     sys.exit(main(sys.argv[1:]))
@@ -76,20 +81,42 @@ def main(argv: Sequence[str]) -> int:
         os.environ["CW_SINGLE_HOST"] = "1"  # read where the settings are, here and in the processes we start
         argv = [word for word in ours if word != _SINGLE_HOST] + list(argv[len(ours) :])
     out = Output(json="--json" in ours)
+    warnings = _Warnings(out)
+    logging.getLogger("clockwork_nb").addHandler(warnings)
     try:
         status = _run(argv, out)
     except ClockworkError as error:
         out.error(error)
         return error.exit_code
+    finally:
+        logging.getLogger("clockwork_nb").removeHandler(warnings)
     if out.lost and status == 0:
         out.error(ClockworkError(out.lost, hint="The command itself was carried out."))
         return ClockworkError.exit_code
     return status
 
 
+class _Warnings(logging.Handler):
+    """Shows people what the rooms of the house warn of; a library that is not run from a terminal leaves it to its user."""
+
+    def __init__(self, out: Output) -> None:
+        super().__init__(logging.WARNING)
+        self._out = out
+
+    def emit(self, record: logging.LogRecord) -> None:
+        from clockwork_nb.render.text import visible
+
+        self._out.note(f"note: {visible(record.getMessage())}")
+
+
 def _run(argv: Sequence[str], out: Output) -> int:
     try:
         args: argparse.Namespace = build_parser().parse_args(list(argv))
+        if getattr(args, "confinement", ""):
+            from clockwork_nb.policy import strongest
+
+            # Read where the settings are, here and in the processes we start; a flag may only ask for more.
+            os.environ["CW_CONFINEMENT"] = strongest(os.environ.get("CW_CONFINEMENT", ""), args.confinement)
         if isinstance(getattr(args, "job", None), str):
             from clockwork_nb.session.jobs import find_job
 

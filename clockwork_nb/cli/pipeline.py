@@ -1,12 +1,13 @@
-"""``plan, build, apply, verify, destroy, validate, show, graph, output``."""
+"""``plan, drift, build, apply, verify, destroy, validate, show, graph, output``."""
 
 from __future__ import annotations
 
 import argparse
 import json
 import shlex
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from clockwork_nb.session import PlanOptions
     from clockwork_nb.session.planning import Planned
 
-__all__ = ["apply", "build", "destroy", "graph", "output", "plan", "show", "validate", "verify"]
+__all__ = ["apply", "build", "destroy", "drift", "graph", "import_", "output", "plan", "show", "validate", "verify"]
 
 
 def _session(args: argparse.Namespace) -> Session:
@@ -34,6 +35,10 @@ def _document(planned: Planned) -> dict[str, Any]:
 
 def plan(args: argparse.Namespace, out: Output) -> int:
     """Show what would change; 0, or 2 with ``--detailed-exitcode`` when there is something."""
+    if args.refresh_only:
+        if args.out or args.destroy:
+            raise InvalidInputError("--refresh-only only looks: it has no --out and no --destroy")
+        return drift(args, out)
     session = _session(args)
     if args.out and (Path(args.out).is_dir() or not Path(args.out).absolute().parent.is_dir()):
         raise InvalidInputError(f"the plan cannot be saved as {args.out}", hint="Name a file in a folder that exists.")
@@ -67,7 +72,8 @@ def _next_lines(args: argparse.Namespace, planned: Planned) -> str:
         *(f"--var={k}={'…' if k in secret else v}" for k, v in args.var),
         *(f"--var-file={f}" for f in args.var_file),
     ]
-    words += [*(f"--target={t}" for t in args.target), *(["--prune"] if args.prune else [])]
+    words += [f"--{name}={t}" for name in ("target", "exclude", "replace") for t in getattr(args, name)]
+    words += [*(f"--allow-data={kind}" for kind in args.allow_data), *(["--prune"] if args.prune else [])]
     flags = _place(args) + "".join(f" {shlex.quote(word)}" for word in words)
     verb, destroy = ("destroy", " --destroy") if args.destroy else ("apply", "")
     return (
@@ -89,6 +95,18 @@ def _save(planned: Planned, path: Path, session: Session) -> None:
 
     assert planned.plan is not None
     write_atomic(path.absolute(), encode_plan(planned.plan, rfc3339(session.clock.now())), mode=0o600)
+
+
+def drift(args: argparse.Namespace, out: Output) -> int:
+    """Show what was changed outside since the last apply; 14 when something was."""
+    from clockwork_nb.errors import DriftFoundError
+
+    session = _session(args)
+    with working(out, "looking"):
+        found = session.drift(_options(args))
+    out.text(found.text(color=out.color))
+    out.document(found.document)
+    return DriftFoundError.exit_code if found.any else 0
 
 
 def build(args: argparse.Namespace, out: Output) -> int:
@@ -119,11 +137,14 @@ def destroy(args: argparse.Namespace, out: Output) -> int:
 def _section(args: argparse.Namespace, out: Output, verb: str) -> int:
     session = _session(args)
     plan_file = Path(args.plan_file) if getattr(args, "plan_file", None) else None
-    if plan_file is not None and (args.target or args.prune):
-        raise InvalidInputError("a saved plan has its own --target and --prune", hint="Leave them out, or plan anew.")
+    if plan_file is not None and (args.target or args.exclude or args.replace or args.prune):
+        raise InvalidInputError(
+            "a saved plan has its own --target, --exclude, --replace and --prune", hint="Leave them out, or plan anew."
+        )
     session.place = f"clockwork {verb} stopped"
     session.budgets, session.environment_rules = budgets_of(args), args.env_rule
     session.quorum = args.quorum
+    _wait(args, out, session)
     with working(out, "planning"):
         section = session.begin(
             verb, _options(args, destroy=verb == "destroy"),
@@ -135,9 +156,45 @@ def _section(args: argparse.Namespace, out: Output, verb: str) -> int:
     )  # fmt: skip
 
 
+def import_(args: argparse.Namespace, out: Output) -> int:
+    """Take an existing thing into the state; where it is not declared yet, write its block or show it."""
+    from clockwork_nb.session.importing import begin_import, describe, write_block
+
+    session = _session(args)
+    kind = session.types.get(args.address.partition(".")[0])
+    address = f"{kind.name}.{args.address.partition('.')[2]}" if kind is not None else args.address
+    if not session.is_declared(address):
+        described = describe(session, address, args.id)
+        if not args.write:
+            out.text(f"{described.text}\nNothing was recorded: {address} is not declared yet.")
+            out.text(
+                "Next      put this block into a .cw file and run the command again, or let it:  --write imported.cw"
+            )
+            out.document({**described.to_document(), "written": None})
+            return 0
+        write_block(session, described, Path(args.write))
+        out.note(f"wrote {address} to {args.write}")
+    session.place = "clockwork import stopped"
+    with working(out, "planning"):
+        section = begin_import(session, address, args.id, _options(args))
+    return run_section(
+        section, out, settings=session.settings, auto_approve=args.auto_approve, parallelism=1, timeout_per_step=None
+    )
+
+
+def _wait(args: argparse.Namespace, out: Output, session: Session) -> None:
+    """Wait until nobody holds the state, as long as the person allowed, so that the plan is made from what is there then."""
+    if args.lock_timeout:
+        from clockwork_nb.cli.waiting import waiting_words
+        from clockwork_nb.session.state_verbs import wait_for_state
+
+        wait_for_state(session, args.lock_timeout, on_wait=lambda owner: out.note(waiting_words(owner)))
+
+
 def verify(args: argparse.Namespace, out: Output) -> int:
     """Run the checks alone; 5 when one does not hold."""
     session = _session(args)
+    _wait(args, out, session)
     with working(out, "planning"):
         section = session.begin("verify", _options(args))
     return run_section(
@@ -186,13 +243,28 @@ def show(args: argparse.Namespace, out: Output) -> int:
 
 
 def graph(args: argparse.Namespace, out: Output) -> int:
-    """Print the plan's graph."""
-    from clockwork_nb.render.graph import graph_text, plan_dot, plan_svg
+    """Print the plan's graph, or write it to a file."""
+    from clockwork_nb.fs import write_atomic
+    from clockwork_nb.render.graph import graph_json, graph_text, plan_dot, plan_graph_svg
 
     with working(out, "planning"):
-        planned = _session(args).plan(_options(args))
-    drawing = {"text": graph_text, "dot": plan_dot, "svg": plan_svg}[args.format](planned.document)
-    out.text(drawing)
+        document = _session(args).plan(_options(args)).document
+    forms: dict[str, Callable[[Mapping[str, Any]], Any]] = {
+        "text": graph_text, "dot": plan_dot, "svg": partial(plan_graph_svg, standalone=True), "json": graph_json,
+    }  # fmt: skip
+    drawing = forms[args.format](document)
+    text = json.dumps(drawing, indent=2, ensure_ascii=False) if args.format == "json" else str(drawing)
+    if args.out:
+        path = Path(args.out).absolute()
+        if path.is_dir() or not path.parent.is_dir():
+            raise InvalidInputError(
+                f"the graph cannot be written to {args.out}", hint="Name a file in a folder that exists."
+            )
+        write_atomic(path, (text if text.endswith("\n") else f"{text}\n").encode(), mode=0o644)
+        out.text(f"Written   {args.out}")
+        out.document({"format": args.format, "file": args.out})
+        return 0
+    out.text(text)
     out.document({"format": args.format, "graph": drawing})
     return 0
 

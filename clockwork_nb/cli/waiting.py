@@ -5,10 +5,10 @@ from __future__ import annotations
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from types import TracebackType
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from clockwork_nb.clock import SystemClock, rfc3339
 
@@ -18,11 +18,18 @@ if TYPE_CHECKING:
     from clockwork_nb.render.progress import ProgressPrinter
     from clockwork_nb.session.sections import Section
 
-__all__ = ["StepLines", "working"]
+__all__ = ["StepLines", "waiting_words", "working"]
 
 _SILENT_S = 0.4
 _STEP_SILENT_S = 0.5
 _LOOK_S = 0.25
+
+
+def waiting_words(owner: Mapping[str, Any]) -> str:
+    """Return the note for who waits for the owner of a workspace's state (see `clockwork_nb.forge.lock.WorkspaceLock`)."""
+    from clockwork_nb.forge.lock import owner_text
+
+    return f"waiting for {owner_text(owner) if owner else 'another process'}"
 
 
 @contextmanager

@@ -8,6 +8,7 @@ step starts.
 
 from __future__ import annotations
 
+import errno
 import os
 import subprocess
 from collections.abc import Iterable, Sequence
@@ -17,12 +18,15 @@ from pathlib import Path
 from typing import Literal
 
 from clockwork_nb.errors import UnsafeOperationError
-from clockwork_nb.forge.launcher import landlock_abi
+from clockwork_nb.forge.landlock import landlock_abi
 
 __all__ = [
     "Confinement",
     "Grant",
     "GrantKind",
+    "Tier",
+    "WriteBounds",
+    "grants_within",
     "interpreter_read_roots",
     "prepare_write_roots",
     "probe",
@@ -31,6 +35,7 @@ __all__ = [
     "resolve_write_roots",
 ]
 
+Tier = Literal["strict", "standard", "basic"]
 GrantKind = Literal["read", "children", "write", "mkdir", "rmdir"]
 
 _SYSTEM = ("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32", "/etc", "/nix/store", "/gnu/store")
@@ -41,14 +46,16 @@ _DEVICES = ("/dev/urandom", "/dev/random", "/dev/zero")
 class Confinement:
     """What this machine offers.
 
-    ``tier`` is ``standard`` (Landlock, no_new_privs, limits, clean environment) or ``basic`` (the same without
-    Landlock: writes outside the declared paths are not blocked). ``abi`` is the Landlock ABI, 0 for none. ``reason``
-    is one sentence for people: what is missing, or empty when nothing is.
+    ``tier`` is ``strict`` (bubblewrap, seccomp, limits and Landlock), ``standard`` (Landlock, no_new_privs, limits, clean
+    environment) or ``basic`` (the same without Landlock: writes outside the declared paths are not blocked). ``abi`` is
+    the Landlock ABI, 0 for none. ``reason`` is one sentence for people: what is missing, or empty when nothing is.
+    ``bwrap`` is the path of bubblewrap, for ``strict`` alone.
     """
 
-    tier: Literal["standard", "basic"]
+    tier: Tier
     abi: int
     reason: str
+    bwrap: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +78,7 @@ class Grant:
 
 @lru_cache(maxsize=1)
 def probe() -> Confinement:
-    """Return what this machine offers; asked once a process. The tier ``strict`` (bubblewrap) is not offered."""
+    """Return the tier that steps run under unless more is demanded; asked once a process. See `tiers` for ``strict``."""
     abi = landlock_abi()
     if abi < 1:
         return Confinement(
@@ -101,7 +108,7 @@ def read_roots(root: Path, *, hidden: Iterable[Path] = (), interpreters: Iterabl
     *interpreters* (absolute paths), and *root* without the *hidden* paths in it: the workspace's own folder with its
     key and its logs. Not ``/proc``: with it a step run by root could read the environment of this process.
     """
-    grants = [Grant(path, "read") for path in (*_SYSTEM, *_DEVICES)]
+    grants = [Grant(path, "read") for path in (*_system_trees(), *_DEVICES)]
     grants.append(Grant(os.devnull, "write"))
     seen = set(_SYSTEM)
     for exe in interpreters:
@@ -110,6 +117,17 @@ def read_roots(root: Path, *, hidden: Iterable[Path] = (), interpreters: Iterabl
                 seen.add(prefix)
                 grants.append(Grant(prefix, "read"))
     return (*grants, *_read_project(root, hidden))
+
+
+@lru_cache(maxsize=1)
+def _system_trees() -> tuple[str, ...]:
+    """Return those of `_SYSTEM` that this system has, without those that only lead into another of them."""
+    found: list[str] = []
+    for path in _SYSTEM:
+        real = os.path.realpath(path)
+        if os.path.exists(real) and not any(real == tree or real.startswith(f"{tree}/") for tree in found):
+            found.append(path)
+    return tuple(found)
 
 
 def _read_project(root: Path, hidden: Iterable[Path]) -> list[Grant]:
@@ -187,10 +205,36 @@ def _python_prefixes(exe: str) -> list[str]:
 # --- writing ----------------------------------------------------------------------------------------------------
 
 
-def resolve_write_roots(declared: Sequence[str], root: Path, forbidden: Sequence[Path]) -> list[Grant]:
+@dataclass(frozen=True, slots=True)
+class WriteBounds:
+    """Where steps may write at all, links followed: below ``tops``, the project root first, and not in ``closed``."""
+
+    tops: tuple[str, ...]
+    closed: tuple[str, ...]
+
+    @classmethod
+    def of(cls, root: Path, forbidden: Iterable[Path], allowed: Iterable[Path] = ()) -> WriteBounds:
+        """Return the bounds of the project *root*: *forbidden* is closed, *allowed* is open besides where it is a folder.
+
+        Raises:
+            UnsafeOperationError: E_UNSAFE_OPERATION, a path that cannot be resolved.
+        """
+        more = [real for path in allowed if os.path.isdir(real := _real(str(path), str(path)))]
+        closed = tuple(_real(str(path), str(path)) for path in forbidden)
+        return cls((os.path.realpath(root), *more), closed)
+
+
+def resolve_write_roots(
+    declared: Sequence[str], root: Path, forbidden: Sequence[Path], allowed: Sequence[Path] = ()
+) -> list[Grant]:
+    """Return the grants that the *declared* paths of a step come to; see `grants_within`."""
+    return grants_within(WriteBounds.of(root, forbidden, allowed), declared)
+
+
+def grants_within(bounds: WriteBounds, declared: Sequence[str]) -> list[Grant]:
     """Return the grants that the *declared* paths of a step come to.
 
-    Paths are relative to *root* or absolute. With P the declared path after following links:
+    Paths are absolute or relative to the project root. With P the declared path after following links:
 
     =====================  ============================================================================================
     ``P/`` (a folder is    P is there: ``write`` on P and ``rmdir`` on its parent.
@@ -201,91 +245,105 @@ def resolve_write_roots(declared: Sequence[str], root: Path, forbidden: Sequence
     =====================  ============================================================================================
 
     Args:
+        bounds: what is closed are the workspace's folder, the job store, the notebook. A folder that is, contains or
+            lies below one of them gets no ``write``. ``mkdir`` and ``rmdir`` on such a folder can only make or remove
+            *empty* folders in it, and that is accepted.
         declared: the ``write`` list of a bundle step.
-        root: the project root.
-        forbidden: what no step may change: the workspace's folder, the job store, the notebook. A folder that is,
-            contains or lies below one of them gets no ``write``. ``mkdir`` and ``rmdir`` on such a folder can only make
-            or remove *empty* folders in it, and that is accepted.
 
     Raises:
-        UnsafeOperationError: E_UNSAFE_OPERATION, a path that leaves the project or whose grant would open *forbidden*.
+        UnsafeOperationError: E_UNSAFE_OPERATION, a path that leaves the project or whose grant would open what is closed.
     """
-    top = root.resolve()
-    closed = [_resolve(p, str(p)) for p in forbidden]
     grants: dict[Grant, None] = {}
     for text in declared:
-        grants.update(dict.fromkeys(_grants_for(text, top, closed)))
-    return _without_rename(list(grants), closed)
+        grants.update(dict.fromkeys(_grants_for(text, bounds)))
+    return _without_rename(list(grants), bounds.closed)
 
 
-def _without_rename(grants: list[Grant], closed: list[Path]) -> list[Grant]:
+def _without_rename(grants: list[Grant], closed: Sequence[str]) -> list[Grant]:
     """Leave out an ``rmdir`` that would meet a ``mkdir`` of the same step in a folder that holds a protected one."""
-    makes = [Path(g.path) for g in grants if g.kind == "mkdir"]
+    makes = [g.path for g in grants if g.kind == "mkdir"]
 
-    def renames_protected(grant: Grant) -> bool:
-        place = Path(grant.path)
-        shared = [
-            m if place in (m, *m.parents) else place for m in makes if place in (m, *m.parents) or m in place.parents
-        ]
-        return any(s in (c, *c.parents) for s in shared for c in closed)
+    def renames_protected(place: str) -> bool:
+        # The deeper of the two is where both rights hold.
+        shared = [max(m, place, key=len) for m in makes if _within(m, place) or _within(place, m)]
+        return any(_within(c, s) for s in shared for c in closed)
 
-    return [g for g in grants if g.kind != "rmdir" or not renames_protected(g)]
+    return [g for g in grants if g.kind != "rmdir" or not renames_protected(g.path)]
 
 
-def _grants_for(text: str, top: Path, closed: list[Path]) -> list[Grant]:
-    leaf = Path(text)
-    if not leaf.name or leaf.name == ".." or "\0" in text:
+def _within(path: str, folder: str) -> bool:
+    """Return whether *path* is *folder* or lies below it; both absolute and without links."""
+    return path == folder or path.startswith(folder if folder.endswith("/") else f"{folder}/")
+
+
+def _real(path: str, text: str) -> str:
+    """Return *path* with its links followed, as far as it exists."""
+    real = os.path.realpath(path)
+    try:
+        os.lstat(real)
+    except OSError as error:
+        if error.errno == errno.ELOOP:
+            raise _loop(text) from error
+        return real  # not there yet, or no right to look: whoever opens it is told
+    if os.path.islink(real):
+        raise _loop(text)
+    return real
+
+
+def _loop(text: str) -> UnsafeOperationError:
+    return UnsafeOperationError(f"{text} cannot be resolved: it is a loop of links", hint="Remove the loop.")
+
+
+def _grants_for(text: str, bounds: WriteBounds) -> list[Grant]:
+    top = bounds.tops[0]
+    bare = text.rstrip("/")
+    leaf = os.path.basename(bare)
+    if leaf in {"", ".", ".."} or "\0" in text:
         raise UnsafeOperationError(f"{text!r} is not a path a step may write to", hint="Name a path in the project.")
-    place = _resolve(top / leaf.parent, text) / leaf.name
-    target = _resolve(place, text)
+    parent = _real(os.path.join(top, os.path.dirname(bare)), text)
+    place = os.path.join(parent, leaf)
+    target = _real(place, text) if os.path.islink(place) else place
     for path in (place, target):
-        if top not in path.parents:
+        if not any(_within(path, t) and path != t for t in bounds.tops):
             raise UnsafeOperationError(
                 f"{text} is outside the project: it leads to {path}",
-                hint=f"A step may only write below {top}.",
-                details={"path": text, "resolved": str(path)},
+                hint=f"A step may only write below {top}, and below what allowed_roots in policy.json names.",
+                details={"path": text, "resolved": path},
             )
-    _refuse_inside(text, target, closed)
-    if target.is_dir():
-        _refuse_around(text, target, closed)
-        tree = Grant(str(target), "write")
-        return [tree, Grant(str(target.parent), "rmdir")] if text.endswith("/") else [tree]
+    _refuse_inside(text, target, bounds.closed)
+    if os.path.isdir(target):
+        _refuse_around(text, target, bounds.closed)
+        tree = Grant(target, "write")
+        return [tree, Grant(os.path.dirname(target), "rmdir")] if text.endswith("/") else [tree]
     if text.endswith("/"):
-        parent = target.parent
-        while not parent.is_dir():
-            parent = parent.parent
-        return [Grant(str(parent), "mkdir")]
+        above = os.path.dirname(target)
+        while not os.path.isdir(above):
+            above = os.path.dirname(above)
+        return [Grant(above, "mkdir")]
     # A link is replaced where it stands, so its own folder counts, not its target's.
-    _refuse_around(text, place.parent, closed)
-    return [Grant(str(place.parent), "write")]
+    _refuse_around(text, parent, bounds.closed)
+    return [Grant(parent, "write")]
 
 
-def _resolve(path: Path, text: str) -> Path:
-    try:
-        return path.resolve()
-    except (OSError, RuntimeError) as error:  # a loop of links is a RuntimeError before Python 3.13
-        raise UnsafeOperationError(f"{text} cannot be resolved: {error}", hint="Remove the loop of links.") from error
-
-
-def _refuse_inside(text: str, path: Path, closed: list[Path]) -> None:
+def _refuse_inside(text: str, path: str, closed: Sequence[str]) -> None:
     for protected in closed:
-        if path == protected or protected in path.parents:
+        if _within(path, protected):
             raise UnsafeOperationError(
                 f"{text} may not be written by a step: {protected} is one of clockwork's own files",
                 hint="Choose another path.",
-                details={"path": text, "protected": str(protected)},
+                details={"path": text, "protected": protected},
             )
 
 
-def _refuse_around(text: str, folder: Path, closed: list[Path]) -> None:
+def _refuse_around(text: str, folder: str, closed: Sequence[str]) -> None:
     _refuse_inside(text, folder, closed)
     for protected in closed:
-        if folder in protected.parents:
+        if _within(protected, folder):
             raise UnsafeOperationError(
                 f"{text} may not be written by a step: that needs the right to write in {folder}, "
-                f"which also holds {protected.name}, and that no step may change",
-                hint=f"Put it in a folder of its own, for example out/{Path(text).name}.",
-                details={"path": text, "folder": str(folder), "protected": str(protected)},
+                f"which also holds {os.path.basename(protected)}, and that no step may change",
+                hint=f"Put it in a folder of its own, for example out/{os.path.basename(text.rstrip('/'))}.",
+                details={"path": text, "folder": folder, "protected": protected},
             )
 
 

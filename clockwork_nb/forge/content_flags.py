@@ -33,6 +33,7 @@ FLAG_WORDS: Final[Mapping[str, str]] = {
 
 _HIDDEN: Final = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069\u200b\u2060\ufeff")
 _HEADER: Final = re.compile(r"(?:#[^\n]*\n)*")
+_PROGRAMS: Final = {"sh": "sh", "bash": "bash", "py": "python3", "ts": "typescript", "js": "javascript", "go": "go"}
 _TEXT_SHOWN: Final = 160
 _LINE_LOOKED_AT: Final = 4096
 _LOOKED_AT: Final = 256 * 1024  # of a script, in characters
@@ -67,7 +68,8 @@ class Flag:
 def content_flags(bundle: Bundle) -> list[Flag]:
     """Return what in *bundle* asks for a person's eyes: by step in the bundle's order, then by file and line.
 
-    Scripts are looked at as programs; data for literal secrets only, as no step runs it. Linear in the text.
+    Scripts are looked at as programs, also those that are handed to an interpreter as data, which their names tell; other
+    data for literal secrets only. Linear in the text.
     """
     by_path = {a.path: a for a in bundle.artifacts}
     seen: dict[str, list[tuple[int, str, str]]] = {}
@@ -100,16 +102,22 @@ def _flags_of(
 ) -> list[tuple[int, str, str]]:
     """Return line, code and text of what is in *artifact*, by line; *known* has the bodies that were looked at before."""
     text = artifact.content.decode("utf-8", "replace")
-    head = ""
-    if artifact.lang in {"sh", "bash", "python", "python3"}:  # many scripts differ in the comments at their head alone
+    lang, head = _lang_of(artifact), ""
+    if lang in {"sh", "bash", "python", "python3"}:  # many scripts differ in the comments at their head alone
         found = _HEADER.match(text)
         head = found.group() if found else ""
-    key = (artifact.lang, text[len(head) :])
+    key = (lang, text[len(head) :])
     if key not in known:
-        known[key] = sorted(_scan(key[1], artifact.lang))
+        known[key] = sorted(_scan(key[1], lang))
     down = head.count("\n")
-    above = sorted(_scan(head, artifact.lang)) if head else []
+    above = sorted(_scan(head, lang)) if head else []
     return above + [(number + down, code, line) for number, code, line in known[key]]
+
+
+def _lang_of(artifact: Artifact) -> str:
+    """Return the language to read *artifact* in: a person's own script may reach an interpreter as data."""
+    suffix = artifact.path.rpartition(".")[2]
+    return _PROGRAMS.get(suffix, artifact.lang) if artifact.lang == "data" else artifact.lang
 
 
 def _scan(text: str, lang: str) -> Iterator[tuple[int, str, str]]:

@@ -6,31 +6,74 @@ import os
 import platform
 import re
 import subprocess
+from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from clockwork_nb.forge.confinement import probe
 from clockwork_nb.forge.runtimes import FIXED_PATH, RUNTIMES, find_runtime
 from clockwork_nb.intake.desired import EnvFacts
 
-__all__ = ["collect_facts", "runtime_version"]
+if TYPE_CHECKING:
+    from clockwork_nb.assembly.prior import PriorState
+    from clockwork_nb.intake.desired import Desired
+    from clockwork_nb.ports import Registry
+
+__all__ = ["collect_facts", "needs_engine", "runtime_version"]
 
 _VERSION = re.compile(r"\d+(?:\.\d+)+")
 _TIMEOUT_S = 5
 
 
-@lru_cache(maxsize=1)
-def collect_facts() -> EnvFacts:
+def collect_facts(*, engine: bool = False) -> EnvFacts:
     """Return this machine's facts, collected once a process.
 
-    ``engine`` is always ``process``: services run as supervised processes, also where a container engine is installed.
+    Args:
+        engine: whether to look for a container engine too, which costs starting it; otherwise ``engine`` is ``process``,
+            which is right wherever nothing needs one.
     """
+    return replace(_facts(), engine=_engine()) if engine else _facts()
+
+
+def needs_engine(types: Registry, desired: Desired, prior: PriorState) -> bool:
+    """Return whether anything that is wanted or recorded needs a container engine."""
+    pairs = [(r.type, r.config) for r in desired.resources.values()]
+    pairs += [(r.type, r.config) for r in prior.resources.values()]
+    for name, config in pairs:
+        asked = getattr(types.get(name), "needs_engine", None)
+        if asked is not None and asked(config):
+            return True
+    return False
+
+
+def _engine() -> str:
+    from clockwork_nb.forge.engines import PROCESS
+
+    try:
+        return _found_engine(os.environ.get("DOCKER_HOST", ""))
+    except LookupError:
+        return PROCESS
+
+
+@lru_cache(maxsize=8)
+def _found_engine(_docker_host: str) -> str:
+    # An exception is not cached: who installs an engine meanwhile need not start a new kernel.
+    from clockwork_nb.forge.engines import PROCESS, find_engine
+
+    found = find_engine()
+    if found == PROCESS:
+        raise LookupError
+    return found
+
+
+@lru_cache(maxsize=1)
+def _facts() -> EnvFacts:
     found = {name: path for name in RUNTIMES if (path := find_runtime(name))}
     return EnvFacts(
         os=platform.system().lower(),
         arch=platform.machine(),
         confinement=probe().tier,
-        engine="process",
         runtimes={name: runtime_version(name, path) for name, path in found.items()},
     )
 

@@ -9,9 +9,9 @@ from typing import Any
 from clockwork_nb.canonical import canonical_json, parse_json
 from clockwork_nb.errors import InvalidInputError, StoreCorruptError
 
-__all__ = ["CHANGING", "SectionFold", "StateImage", "new_state", "recorded", "step_entry"]
+__all__ = ["CHANGING", "SectionFold", "StateImage", "has_unknown", "new_state", "recorded", "step_entry"]
 
-CHANGING = frozenset({"create", "update", "replace", "delete"})
+CHANGING = frozenset({"create", "update", "replace", "delete", "move", "import"})
 """Kinds of change whose steps touch the state."""
 
 _MAKING = frozenset({"create", "update", "replace", "verify"})
@@ -21,8 +21,10 @@ def recorded(change: Mapping[str, Any]) -> bool:
     """Return whether *change* (of a plan's document) leaves something in the state when its steps succeed.
 
     A check is recorded, so that it is not due again until something it stands on changes. A plan made for ``verify``
-    alone carries no ``after`` and leaves the state as it is.
+    alone carries no ``after`` and leaves the state as it is. The steps of a deferred change only ask what it would do.
     """
+    if change.get("deferred"):
+        return False
     return change["kind"] in CHANGING or (change["kind"] == "verify" and change["after"] is not None)
 
 
@@ -64,6 +66,11 @@ class StateImage:
         last: Mapping[str, Any] | None = self._rest["last"]
         return last
 
+    @property
+    def outputs(self) -> list[dict[str, Any]]:
+        """The recorded outputs: name, value, sensitive."""
+        return list(self._rest["outputs"])
+
     def entry(self, address: str) -> dict[str, Any] | None:
         """Return a copy of the entry of *address*; None when there is none."""
         with self._lock:
@@ -81,6 +88,23 @@ class StateImage:
         with self._lock:
             self._entries.pop(address, None)
             self._bytes.pop(address, None)
+
+    def rename(self, names: Mapping[str, str]) -> None:
+        """Give entries other addresses, *names* is old → new, also where others depend on them. What is not there stays so."""
+        with self._lock:
+            moved = {old: new for old, new in names.items() if old in self._entries}
+            if not moved:
+                return
+            entries = {a: e for a, e in self._entries.items() if a not in moved}
+            entries |= {new: {**self._entries[old], "address": new} for old, new in moved.items()}
+            for address, entry in entries.items():
+                needs = sorted({moved.get(need, need) for need in entry["dependencies"]})
+                if needs != entry["dependencies"] or address in moved.values():
+                    entries[address] = {**entry, "dependencies": needs}
+                    self._bytes.pop(address, None)
+            for old in moved:
+                self._bytes.pop(old, None)
+            self._entries = entries
 
     def set(self, **fields: Any) -> None:
         """Set ``serial``, ``outputs``, ``ports`` or ``last``."""
@@ -139,6 +163,7 @@ class SectionFold:
         if last and last["job"] == self.job and last["section"] == self.section:
             return False
         image.set(serial=image.serial + 1)
+        image.rename({c["moved_from"]: c["address"] for c in self.changes.values() if c.get("moved_from")})
         self.mark(image, seq)
         return True
 
@@ -188,8 +213,8 @@ class SectionFold:
     def _mark(self, image: StateImage, step_id: str, status: str) -> None:
         address = self.addresses.get(step_id, "")
         change = self.changes.get(address)
-        if change is None or not recorded(change):
-            return
+        if change is None or change.get("deferred") or not recorded(change):
+            return  # an action of what waits only asks
         known = image.entry(address)
         if known is not None:
             image.put({**known, "status": status})
@@ -200,21 +225,41 @@ class SectionFold:
         """Record what a section that succeeded changes without a step: forgotten and moved resources, outputs, ports."""
         stepped = set(self.addresses.values())
         for change in self.plan["changes"]:
+            if change.get("deferred"):
+                continue  # nothing of it has happened yet
             if change["kind"] == "forget":
                 image.drop(change["address"])
-            elif change["kind"] == "update" and change["address"] not in stepped:
+            elif change["kind"] in {"update", "move", "import"} and change["address"] not in stepped:
                 known = image.entry(change["address"])  # a setting of ours changed, nothing that a step would do
-                image.put(step_entry(change, "ok", known["identity"] if known else {}))
+                identity = known["identity"] if known else change.get("identity", {})
+                image.put(step_entry(change, "ok", identity))
             elif change["kind"] == "noop" and (known := image.entry(change["address"])) is not None:
                 moved = {"declared_in": change["declared_in"], "dependencies": list(change["dependencies"])}
                 if any(known[k] != v for k, v in moved.items()):
                     image.put({**known, **moved})
-        outputs = [
-            {"name": o["name"], "value": o["after"], "sensitive": _sealed(o["after"])}
-            for o in sorted(self.plan["outputs"], key=lambda o: str(o["name"]))
-            if o["after"] is not None
-        ]
+        before = {o["name"]: o for o in image.outputs}
+        outputs = []
+        for output in sorted(self.plan["outputs"], key=lambda o: str(o["name"])):
+            name, value = output["name"], output["after"]
+            if has_unknown(value):
+                outputs += [before[name]] if name in before else []  # recorded when it is known
+            elif value is not None:
+                outputs.append({"name": name, "value": value, "sensitive": _sealed(value)})
         image.set(outputs=outputs, ports=[dict(p) for p in self.plan["ports"]])
+
+
+def has_unknown(value: Any) -> bool:
+    """Return whether *value* (of a plan's document) is or holds something that is known only after apply."""
+    stack = [value]
+    while stack:
+        item = stack.pop()
+        if isinstance(item, dict):
+            if set(item) == {"$unknown"}:
+                return True
+            stack.extend(item.values())
+        elif isinstance(item, list):
+            stack.extend(item)
+    return False
 
 
 def _sealed(value: Any) -> bool:

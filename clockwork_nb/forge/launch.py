@@ -11,6 +11,7 @@ import errno
 import fcntl
 import json
 import os
+import platform
 import select
 import socket
 import subprocess
@@ -36,6 +37,8 @@ from clockwork_nb.forge.launch_spec import (
     landlock_rules,
     link_name,
 )
+from clockwork_nb.forge.sandbox import FILTER_FD, ORDER_FD, bubblewrap_words, inner_words
+from clockwork_nb.forge.syscall_filter import filter_program
 
 __all__ = ["DEFAULT_LIMITS", "FIRST_DATA_FD", "LaunchResult", "LaunchSpec", "Launcher", "sealed_memfd"]
 
@@ -44,6 +47,9 @@ Stream = Literal["out", "err"]
 _TICK_MS = 100  # how soon a set `cancel` event is seen; an Event has no descriptor to wait for
 _LINGER_S = 2.0  # how long output is awaited after the end, should a stranger hold the pipe
 _CHUNK = 1 << 16
+# Imported instead of run as a file: then its compiled form is kept, and what the compiler would have used is not part of
+# a process that is copied for each step.
+_BOOT = "import sys; sys.path.insert(0, sys.argv.pop(1)); import launcher; sys.exit(launcher.main(sys.argv))"
 
 
 OnOutput = Callable[[Stream, bytes], None]
@@ -79,11 +85,12 @@ def sealed_memfd(content: bytes, *, executable: bool = False, name: str = "clock
 class _Run:
     """A step that was sent off and has not been answered yet."""
 
-    __slots__ = ("done", "error", "id", "reply")
+    __slots__ = ("boxed", "done", "error", "id", "reply")
 
     def __init__(self, run_id: str) -> None:
         self.id = run_id
         self.done = threading.Event()
+        self.boxed = False
         self.error = ""
         self.reply: dict[str, Any] | None = None
 
@@ -139,7 +146,7 @@ class Launcher:
         kept = {k: os.environ[k] for k in ("LD_LIBRARY_PATH",) if k in os.environ}  # some Pythons do not start without
         with theirs:
             self._process = subprocess.Popen(
-                [sys.executable, "-I", "-S", launcher.__file__, str(theirs.fileno())],
+                [sys.executable, "-I", "-S", "-c", _BOOT, str(Path(launcher.__file__).parent), str(theirs.fileno())],
                 pass_fds=(theirs.fileno(),),
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
@@ -257,11 +264,18 @@ class Launcher:
             if spec.script is not None:
                 fds["script"] = sealed_memfd(spec.script, executable=not spec.exe)
                 theirs.callback(os.close, fds["script"])
-            self._send(self._message(run, spec, list(fds)), list(fds.values()))
+            message = self._message(run, spec, list(fds))
+            if spec.confined and self.confinement.tier == "strict":
+                own = set(fds)
+                run.boxed = True
+                message = self._wrap(spec, message, fds)
+                for role in fds.keys() - own:
+                    theirs.callback(os.close, fds[role])
+            self._send(message, list(fds.values()))
         return ends
 
     def _message(self, run: _Run, spec: LaunchSpec, roles: list[str]) -> dict[str, Any]:
-        confined = spec.confined and self.confinement.tier == "standard"
+        confined = spec.confined and self.confinement.tier != "basic"
         # Without Landlock a step could change the links below; the bare descriptor path cannot be changed.
         name = link_name(spec.script_name) if spec.script is not None and confined else ""
         script = f"{self._names}/{name}" if name else f"/proc/self/fd/{launcher.SCRIPT_FD}"
@@ -278,11 +292,29 @@ class Launcher:
             "umask": spec.umask,
             "rules": landlock_rules(spec) if confined else None,
             "nnp": spec.confined,
+            "detaches": spec.detaches and not spec.confined,
+            "shield": False,
             "name": name,
             "limits": dict(spec.limits),
             "timeout": spec.timeout_s,
             "grace": spec.grace_s,
         }
+
+    def _wrap(self, spec: LaunchSpec, message: dict[str, Any], fds: dict[str, int]) -> dict[str, Any]:
+        """Return *message* with the step started inside bubblewrap, and add the descriptors that this takes to *fds*."""
+        order = {"rules": message["rules"], "abi": self.confinement.abi}
+        if self.confinement.abi < 1:
+            order["rules"] = None
+        order |= {name: message[name] for name in ("exe", "argv", "env")}
+        fds[f"data:{ORDER_FD}"] = sealed_memfd(json.dumps(order).encode())
+        fds[f"data:{FILTER_FD}"] = sealed_memfd(filter_program(platform.machine()))
+        grants = (*spec.read_roots, *spec.write_roots)
+        words = bubblewrap_words(
+            self.confinement.bwrap, grants, network=spec.network is not False, cwd=message["cwd"], names=self._names
+        )
+        # It gives up new privileges itself, and where it is set-uid it could not work without any.
+        changed = {"rules": None, "nnp": False, "shield": True, "env": {"LC_ALL": "C"}, "cwd": "/"}
+        return {**message, **changed, "exe": words[0], "argv": [*words, *inner_words()], "fds": list(fds)}
 
     def _send(self, message: Mapping[str, Any], fds: list[int]) -> None:
         assert self._sock is not None
@@ -345,7 +377,9 @@ class Launcher:
             killed=reply["killed"],
             error=run.error,
             duration_ms=round(reply["dur"] * 1000),
-            strays=reply["strays"],
+            strays=0
+            if run.boxed
+            else reply["strays"],  # the kernel ends its processes; what is seen is bubblewrap's own
             stuck=reply["stuck"],
             max_rss=max_rss,
             user_ms=round(user * 1000),

@@ -54,6 +54,7 @@ class LaunchSpec:
     * ``timeout_s``: until SIGTERM goes to the step's process group; ``grace_s`` later follows SIGKILL.
       ``idle_timeout_s``: the same after so long without output.
     * ``limits``: by the names of setrlimit(2) without ``RLIMIT_``; cut to this process's hard limits.
+    * ``detaches``: what left the step's process group on purpose goes on when the step has ended. Not for a confined step.
     """
 
     argv: tuple[str, ...]
@@ -73,6 +74,7 @@ class LaunchSpec:
     idle_timeout_s: float | None = None
     limits: Mapping[str, int] = field(default_factory=lambda: DEFAULT_LIMITS)
     umask: int = 0o022
+    detaches: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,6 @@
 """The step launcher: a small process that starts scripts, confines them, and leaves nothing behind.
 
-Run as ``python -I -S launcher.py FD``, where FD is one end of a ``SOCK_SEQPACKET`` socket pair; `forge.launch` is the
+Run as ``python -I -S launcher.py FD``, or imported and its `main` called, where FD is one end of a ``SOCK_SEQPACKET`` socket pair; `forge.launch` is the
 other side. Standard library only, one thread, because it forks. Three processes are stacked:
 
 * the **guard** only waits: should the worker die, it kills what the worker had started;
@@ -13,17 +13,21 @@ The whole stack goes away when the caller dies (a pidfd tells), when the socket 
 One message is one JSON object with its descriptors. To the launcher::
 
     {"op":"run","id","argv","exe","fds":["stdout","stderr","script","stdin","data:31"],"env","cwd","umask",
-     "rules":null|{"read","children","write","mkdir","rmdir","net"},"nnp","name","limits","timeout","grace"}
+     "rules":null|{"read","children","write","mkdir","rmdir","net"},"nnp","detaches","shield","name","limits","timeout","grace"}
     {"op":"cancel","id","why"}    {"op":"hurry","grace"}    {"op":"stats"}    {"op":"shutdown"}
 
-and from it ``ready`` once, ``failed`` (a step that could not be started, sent before its ``exited``), exactly one
+A step with a ``shield`` is started by a program that ignores SIGTERM and hands the signal's default on. One that
+``detaches`` may leave processes running: those that have a process group of their own in its session (an engine's
+network helpers), and those that have a session of their own (what watches a container) and, unlike everything a confined
+step starts, no ``no_new_privs``. They are *kept* then, also by the guard, and are init's in the end.
+
+From the launcher come ``ready`` once, ``failed`` (a step that could not be started, sent before its ``exited``), exactly one
 ``exited`` per run, sent when nothing of the step is left, and ``stats``.
 """
 
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import errno
 import fcntl
 import gc
@@ -34,181 +38,31 @@ import resource
 import select
 import signal
 import socket
-import stat
 import struct
 import sys
 import time
 from array import array
 from collections import deque
-from typing import Any, NoReturn
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, NoReturn
+
+    from clockwork_nb.forge import landlock
+elif __package__:
+    from clockwork_nb.forge import landlock
+else:  # started as a program: with -I its own folder is not searched, and may not stay so
+    sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+    import landlock
+
+    del sys.path[0]
 
 SCRIPT_FD = 30
 MAX_FDS = 64
 MESSAGE_BYTES = 1 << 18
+_ROOM = socket.CMSG_SPACE(MAX_FDS * 4)
 STUCK_AFTER_S = 2.0
 """How long a killed process may take to go; one in uninterruptible sleep is reported, not waited for."""
-
-_SYS_CREATE_RULESET, _SYS_ADD_RULE, _SYS_RESTRICT_SELF = 444, 445, 446
-_PR_SET_PDEATHSIG, _PR_SET_CHILD_SUBREAPER, _PR_SET_NO_NEW_PRIVS = 1, 36, 38
-_RULE_PATH_BENEATH, _RULE_NET_PORT = 1, 2
-
-# include/uapi/linux/landlock.h
-_EXECUTE, _WRITE_FILE, _READ_FILE, _READ_DIR, _REMOVE_DIR = 1 << 0, 1 << 1, 1 << 2, 1 << 3, 1 << 4
-_MAKE_CHAR, _MAKE_DIR, _MAKE_BLOCK = 1 << 6, 1 << 7, 1 << 11
-_TRUNCATE, _IOCTL_DEV = 1 << 14, 1 << 15
-_READ = _EXECUTE | _READ_FILE | _READ_DIR
-_ON_FILES = _EXECUTE | _WRITE_FILE | _READ_FILE | _TRUNCATE | _IOCTL_DEV
-_NEVER = _MAKE_CHAR | _MAKE_BLOCK
-
-_libc = ctypes.CDLL(None, use_errno=True)
-_libc.syscall.restype = ctypes.c_long
-
-
-def _syscall(what: str, number: int, *args: Any) -> int:
-    result = int(_libc.syscall(ctypes.c_long(number), *args))
-    if result < 0:
-        code = ctypes.get_errno()
-        raise OSError(code, f"{what}: {os.strerror(code)}")
-    return result
-
-
-def _prctl(what: str, option: int, value: int) -> None:
-    zero = ctypes.c_ulong(0)
-    if _libc.prctl(ctypes.c_int(option), ctypes.c_ulong(value), zero, zero, zero) != 0:
-        code = ctypes.get_errno()
-        raise OSError(code, f"{what}: {os.strerror(code)}")
-
-
-# --- Landlock ---------------------------------------------------------------------------------------------------
-
-
-def landlock_abi() -> int:
-    """Return the Landlock ABI of this kernel, 1 or more, or the negative errno that says why there is none."""
-    if sys.platform != "linux":
-        return -errno.ENOSYS
-    flag_version = ctypes.c_uint32(1)
-    abi = int(_libc.syscall(ctypes.c_long(_SYS_CREATE_RULESET), None, ctypes.c_size_t(0), flag_version))
-    return abi if abi >= 0 else -ctypes.get_errno()
-
-
-def _handled_files(abi: int) -> int:
-    bits = (1 << 13) - 1
-    for since, bit in ((2, 13), (3, 14), (5, 15)):
-        if abi >= since:
-            bits |= 1 << bit
-    return bits
-
-
-def _open_exactly(path: str) -> int:
-    """Open *path* for a rule; it must be where it was when the rights were decided, through no symlink."""
-    fd = os.open(path, os.O_PATH | os.O_CLOEXEC | os.O_NOFOLLOW)
-    if _is_link(fd) or os.readlink(f"/proc/self/fd/{fd}") != path:
-        os.close(fd)
-        raise OSError(errno.ELOOP, f"{path} is not what it was when the rights were decided")
-    return fd
-
-
-def _is_dir(fd: int) -> bool:
-    return stat.S_ISDIR(os.fstat(fd).st_mode)
-
-
-def _is_link(fd: int) -> bool:
-    return stat.S_ISLNK(os.fstat(fd).st_mode)
-
-
-class _Ruleset:
-    """A Landlock ruleset under construction; ``fd`` is what the step restricts itself with."""
-
-    def __init__(self, abi: int, ports: list[int] | None) -> None:
-        self.files = _handled_files(abi)
-        # TCP bind and connect from ABI 4; abstract sockets and signals to outsiders from ABI 6.
-        net = 3 if ports is not None and abi >= 4 else 0
-        attr = struct.pack("=QQQ", self.files, net, 3)[: 8 if abi < 4 else 16 if abi < 6 else 24]
-        self.fd = _syscall(
-            "landlock_create_ruleset", _SYS_CREATE_RULESET, attr, ctypes.c_size_t(len(attr)), ctypes.c_uint32(0)
-        )
-        for port in ports if ports and net else ():
-            self._add(_RULE_NET_PORT, struct.pack("=QQ", net, port))
-
-    def _add(self, kind: int, attr: bytes) -> None:
-        _syscall(
-            "landlock_add_rule",
-            _SYS_ADD_RULE,
-            ctypes.c_int(self.fd),
-            ctypes.c_int(kind),
-            attr,
-            ctypes.c_uint32(0),
-        )
-
-    def allow(self, fd: int, rights: int) -> None:
-        rights &= self.files if _is_dir(fd) else self.files & _ON_FILES
-        self._add(_RULE_PATH_BENEATH, struct.pack("=Qi", rights, fd))
-
-    def allow_path(self, path: str, rights: int) -> None:
-        fd = _open_exactly(path)
-        try:
-            self.allow(fd, rights)
-        finally:
-            os.close(fd)
-
-    def allow_read(self, path: str) -> None:
-        """Like `allow_path`, but follows links and skips what this system does not have."""
-        try:
-            fd = os.open(path, os.O_PATH | os.O_CLOEXEC)
-        except OSError:
-            return
-        try:
-            self.allow(fd, _READ)
-        finally:
-            os.close(fd)
-
-    def allow_children(self, path: str, hidden: list[str]) -> None:
-        """Let every entry of *path* be read but the *hidden* ones and symlinks; names may be listed everywhere."""
-        top = _open_exactly(path)
-        try:
-            self.allow(top, _READ_DIR)
-            skip = frozenset(hidden)
-            for name in os.listdir(path):
-                if name in skip:
-                    continue
-                try:
-                    fd = os.open(name, os.O_PATH | os.O_CLOEXEC | os.O_NOFOLLOW, dir_fd=top)
-                except OSError:
-                    continue  # gone since the listing
-                try:
-                    if not _is_link(fd):
-                        self.allow(fd, _READ)
-                finally:
-                    os.close(fd)
-        finally:
-            os.close(top)
-
-
-def build_ruleset(rules: dict[str, Any], abi: int) -> int:
-    """Return the descriptor of a new ruleset for *rules*; everything not named there is denied.
-
-    Raises:
-        OSError: no Landlock, a path to write to that is gone or moved, or too few descriptors.
-    """
-    if abi < 1:
-        raise OSError(-abi, "this kernel offers no Landlock")
-    ruleset = _Ruleset(abi, rules["net"])
-    try:
-        for path in rules["read"]:
-            ruleset.allow_read(path)
-        for path, hidden in rules["children"]:
-            ruleset.allow_children(path, hidden)
-        for path in rules["write"]:
-            ruleset.allow_path(path, ruleset.files & ~_NEVER)
-        for path in rules["mkdir"]:
-            ruleset.allow_path(path, _MAKE_DIR)
-        for path in rules["rmdir"]:
-            ruleset.allow_path(path, _REMOVE_DIR)
-    except BaseException:
-        os.close(ruleset.fd)
-        raise
-    return ruleset.fd
-
 
 # --- processes below us -----------------------------------------------------------------------------------------
 
@@ -264,21 +118,46 @@ def _kill_and_reap(pids: list[int]) -> list[int]:
     return stuck
 
 
-def _kill_all(children: _Children) -> None:
+def _kill_all(children: _Children, kept: set[tuple[int, int]]) -> None:
     stuck: set[int] = set()
-    while pids := [p for p in children.read() if p not in stuck]:
+    spared = {pid for pid, started in kept if _started(pid) == started}
+    while pids := [p for p in children.read() if p not in stuck and p not in spared]:
         stuck.update(_kill_and_reap(pids))
+
+
+def _started(pid: int) -> int:
+    """Return when our child *pid* started, in clock ticks after boot; 0 when there is none."""
+    try:
+        with open(f"/proc/{pid}/stat", "rb") as file:
+            return int(file.read().rpartition(b")")[2].split()[19])
+    except OSError:
+        return 0
+
+
+def _no_new_privs(pid: int | str) -> bool:
+    """Return whether *pid* or what started it gave up new privileges; True when that cannot be seen."""
+    try:
+        with open(f"/proc/{pid}/status", "rb") as file:
+            return b"\nNoNewPrivs:\t0\n" not in file.read()
+    except OSError:
+        return True
+
+
+def _read_kept(fd: int) -> set[tuple[int, int]]:
+    words = os.pread(fd, os.fstat(fd).st_size, 0).split()
+    return {(int(pid), int(started)) for pid, started in zip(words[::2], words[1::2], strict=True)}
 
 
 # --- the worker -------------------------------------------------------------------------------------------------
 
 
 class _Step:
-    __slots__ = ("grace", "id", "killed", "started", "strays")
+    __slots__ = ("detaches", "grace", "id", "killed", "started", "strays")
 
-    def __init__(self, run_id: str, grace: float) -> None:
+    def __init__(self, run_id: str, grace: float, detaches: bool) -> None:
         self.id = run_id
         self.grace = grace
+        self.detaches = detaches
         self.killed: str | None = None
         self.strays = 0
         self.started = time.monotonic()
@@ -302,11 +181,14 @@ def _nothing(_signal: int, _frame: object) -> None:
 
 
 class _Worker:
-    def __init__(self, sock: socket.socket, caller: int, guard: int, names: str) -> None:
+    def __init__(self, sock: socket.socket, caller: int, guard: int, names: str, kept_file: int) -> None:
         self.sock = sock
         self.names = names
+        self.kept_file = kept_file
+        self.kept: set[int] = set()
+        self.always_nnp = _no_new_privs("self")
         self.pid = os.getpid()
-        self.abi = landlock_abi()
+        self.abi = landlock.landlock_abi()
         self.children = _Children()
         self.steps: dict[int, _Step] = {}
         self.pids: dict[str, int] = {}
@@ -315,6 +197,8 @@ class _Worker:
         self.timers: list[tuple[float, int, int, str, str]] = []
         self.timer_count = 0
         self.outbox: deque[bytes] = deque()
+        self.waits_to_send = False
+        self.inbox = memoryview(bytearray(MESSAGE_BYTES))  # a new one of that size would be mapped for each message
         self.counts = {"runs": 0, "strays": 0}
         self.most_grace = float("inf")
         self.null = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
@@ -354,29 +238,31 @@ class _Worker:
                 self.sock.send(self.outbox[0], socket.MSG_DONTWAIT | socket.MSG_NOSIGNAL)
             except BlockingIOError:
                 self.epoll.modify(self.sock.fileno(), select.EPOLLIN | select.EPOLLOUT)
+                self.waits_to_send = True
                 return
             except OSError:
                 self.outbox.clear()  # the caller is gone; the pidfd says so in a moment
                 return
             self.outbox.popleft()
-        self.epoll.modify(self.sock.fileno(), select.EPOLLIN)
+        if self.waits_to_send:
+            self.epoll.modify(self.sock.fileno(), select.EPOLLIN)
+            self.waits_to_send = False
 
     def receive(self) -> bool:
         """Take one message; returns False when this process shall end."""
-        room = socket.CMSG_SPACE(MAX_FDS * 4)
         try:
             # socket.recv_fds ignores its flags, and without close-on-exec the descriptors leak into other steps.
-            data, ancillary, flags, _ = self.sock.recvmsg(MESSAGE_BYTES, room, socket.MSG_CMSG_CLOEXEC)
+            size, ancillary, flags, _ = self.sock.recvmsg_into([self.inbox], _ROOM, socket.MSG_CMSG_CLOEXEC)
         except ConnectionError:
             return False
-        if not data:
+        if not size:
             return False
         fds = array("i")
         for level, kind, payload in ancillary:
             if level == socket.SOL_SOCKET and kind == socket.SCM_RIGHTS:
                 fds.frombytes(payload[: len(payload) - len(payload) % 4])
         try:
-            message = json.loads(data)
+            message = json.loads(str(self.inbox[:size], "utf-8"))
             if message["op"] == "shutdown":
                 return False
             if message["op"] == "run":
@@ -413,19 +299,22 @@ class _Worker:
             if message["name"]:
                 self.link(message["name"])
             if message["rules"] is not None:
-                ruleset = build_ruleset(message["rules"], self.abi)
+                ruleset = landlock.build_ruleset(message["rules"], self.abi)
             limits = _limits(message["limits"])
             targets = {_target(role): fd for role, fd in zip(message["fds"], fds, strict=True)}
+            command = _command(message)
             pid = os.fork()
             if pid == 0:
-                self.become(message, targets, limits, ruleset)
+                self.become(message, command, targets, limits, ruleset)
         except (OSError, ValueError, KeyError) as error:
             self.refuse(message["id"], getattr(error, "errno", None) or errno.EINVAL, _say(error))
             return
         finally:
             if ruleset >= 0:
                 os.close(ruleset)
-        step = self.steps[pid] = _Step(message["id"], min(message["grace"], self.most_grace))
+        step = self.steps[pid] = _Step(
+            message["id"], min(message["grace"], self.most_grace), message.get("detaches", False)
+        )
         self.pids[step.id] = pid
         self.counts["runs"] += 1
         self.push(step.started + message["timeout"], pid, step.id, "timeout")
@@ -440,12 +329,17 @@ class _Worker:
         self.linked.add(name)
 
     def become(
-        self, message: dict[str, Any], targets: dict[int, int], limits: list[tuple[int, tuple[int, int]]], ruleset: int
+        self,
+        message: dict[str, Any],
+        command: tuple[bytes, list[bytes], dict[bytes, bytes]],
+        targets: dict[int, int],
+        limits: list[tuple[int, tuple[int, int]]],
+        ruleset: int,
     ) -> NoReturn:
         """In the child: turn into the step. Touches as little memory as possible; every page is a copy."""
         try:
             os.setsid()
-            _prctl("PR_SET_PDEATHSIG", _PR_SET_PDEATHSIG, signal.SIGKILL)
+            landlock.die_with_parent(9)
             if os.getppid() != self.pid:
                 os._exit(1)
             targets.setdefault(0, self.null)
@@ -455,12 +349,14 @@ class _Worker:
             for which, pair in limits:
                 resource.setrlimit(which, pair)
             # Kept by execve, not inherited by fork: the step's orphans stay below the step while it lives.
-            _prctl("PR_SET_CHILD_SUBREAPER", _PR_SET_CHILD_SUBREAPER, 1)
+            landlock.keep_orphans()
+            if message.get("shield"):
+                signal.signal(signal.SIGTERM, signal.SIG_IGN)
             if message["nnp"]:
-                _prctl("PR_SET_NO_NEW_PRIVS", _PR_SET_NO_NEW_PRIVS, 1)
+                landlock.no_new_privileges()
             if ruleset >= 0:
-                _syscall("landlock_restrict_self", _SYS_RESTRICT_SELF, ctypes.c_int(ruleset), ctypes.c_uint32(0))
-            os.execve(message["exe"], message["argv"], message["env"])  # noqa: S606 - argv was approved
+                landlock.restrict_self(ruleset)
+            os.execve(*command)  # noqa: S606 - argv was approved
         except BaseException as error:
             text = {
                 "op": "failed",
@@ -530,6 +426,7 @@ class _Worker:
             if pid == 0:
                 break
             self.stuck.discard(pid)
+            self.kept.discard(pid)
             if pid in self.steps:
                 ended.append(_End(pid, self.forget(pid), status, usage))
         if ended:
@@ -565,10 +462,15 @@ class _Worker:
         """Kill every child that is not a running step: whatever it is, its step has ended.
 
         Each is counted for the step whose session it was still in; that one may have ended too late to be in *ended*.
+        What a step that detaches left behind on purpose is kept.
         Returns how many had left theirs (any of *ended* may have started those), and how many did not go.
         """
         unowned = stuck = 0
-        while hit := [p for p in self.children.read() if p not in self.steps and p not in self.stuck]:
+        keeps = any(step.detaches for step in ended.values())
+        while hit := [p for p in self.children.read() if not (p in self.steps or p in self.stuck or p in self.kept)]:
+            if keeps and (kept := [p for p in hit if self.may_stay(p, ended)]):
+                self.keep(kept)
+                continue
             self.counts["strays"] += len(hit)
             for pid in hit:
                 session = os.getsid(pid)
@@ -580,6 +482,21 @@ class _Worker:
             self.stuck.update(still_there)
             stuck += len(still_there)
         return unowned, stuck
+
+    def may_stay(self, pid: int, ended: dict[int, _Step]) -> bool:
+        """Return whether our child *pid* detached itself on purpose, and comes from a step that may leave it running.
+
+        Nobody can enter another step's session; with a session of its own it could be a confined step's too.
+        """
+        session = os.getsid(pid)
+        if (step := ended.get(session)) is not None:
+            return step.detaches and os.getpgid(pid) != session
+        return session not in self.steps and (self.always_nnp or not _no_new_privs(pid))
+
+    def keep(self, pids: list[int]) -> None:
+        """Leave *pids*, our own children, alone from now on, and let the guard know."""
+        self.kept.update(pids)
+        os.write(self.kept_file, b"".join(b"%d %d\n" % (pid, _started(pid)) for pid in pids))
 
 
 def _say(error: BaseException, exe: str = "") -> str:
@@ -615,6 +532,13 @@ def _place(targets: dict[int, int], ruleset: int) -> int:
     return ruleset
 
 
+def _command(message: dict[str, Any]) -> tuple[bytes, list[bytes], dict[bytes, bytes]]:
+    """Return what execve takes, encoded: before the fork that is memory of ours, after it copies of it."""
+    encode = os.fsencode
+    env = {encode(name): encode(value) for name, value in message["env"].items()}
+    return encode(message["exe"]), [encode(word) for word in message["argv"]], env
+
+
 def _limits(wanted: dict[str, int]) -> list[tuple[int, tuple[int, int]]]:
     out = []
     for name, value in wanted.items():
@@ -638,20 +562,20 @@ def _clean_signals() -> None:
         signal.signal(number, _nothing)
 
 
-def _work(sock: socket.socket, caller: int, names: str) -> NoReturn:
+def _work(sock: socket.socket, caller: int, names: str, kept: int) -> NoReturn:
     status = 1
     try:
         parent = os.getppid()
         guard = os.pidfd_open(parent)
         if os.getppid() == parent:
-            _prctl("PR_SET_CHILD_SUBREAPER", _PR_SET_CHILD_SUBREAPER, 1)
-            worker = _Worker(sock, caller, guard, names)
+            landlock.keep_orphans()
+            worker = _Worker(sock, caller, guard, names, kept)
             gc.collect()
             gc.freeze()
             gc.disable()
             worker.serve()
             worker.steps.clear()
-            _kill_all(worker.children)
+            _kill_all(worker.children, _read_kept(kept))
             _remove_names(names)
             status = 0
     except BaseException:
@@ -681,20 +605,21 @@ def main(argv: list[str]) -> int:
     if os.getppid() != caller or maker != caller:
         return 1
     _clean_signals()
-    _prctl("PR_SET_CHILD_SUBREAPER", _PR_SET_CHILD_SUBREAPER, 1)
+    landlock.keep_orphans()
     names = f"{os.environ['TMPDIR']}/clockwork-names-{os.urandom(8).hex()}"
     os.mkdir(names, 0o700)
+    kept = os.memfd_create("clockwork-kept", os.MFD_CLOEXEC)
     try:
         worker = os.fork()
         if worker == 0:
-            _work(sock, caller_fd, names)
+            _work(sock, caller_fd, names, kept)
         sock.close()
         os.close(caller_fd)
         while True:
             pid, status = os.wait()
             if pid == worker:
                 break
-        _kill_all(_Children())
+        _kill_all(_Children(), _read_kept(kept))
     finally:
         _remove_names(names)
     code = os.waitstatus_to_exitcode(status)

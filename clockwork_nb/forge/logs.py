@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import os
 import re
 from collections import deque
@@ -60,6 +61,7 @@ class StreamLog:
         self.path = path
         self.total = 0
         """Bytes after redaction, the dropped ones included."""
+        self._whole = hashlib.sha256()
         self._redactor = redactor
         self._head_room, self._tail_room = head, tail
         self._held = b""
@@ -85,6 +87,7 @@ class StreamLog:
         if not data:
             return
         self.total += len(data)
+        self._whole.update(data)
         room = self._head_room - len(self._head)
         if room > 0:
             self._head += data[:room]
@@ -127,6 +130,10 @@ class StreamLog:
     def content(self) -> bytes:
         """Return what was kept: the same bytes as in the file, once closed."""
         return bytes(self._head) + self._after_head() if self._tail or self.truncated else bytes(self._head)
+
+    def whole_sha256(self) -> str:
+        """Return the digest of all that was said, after redaction, the dropped bytes included; 64 hex."""
+        return self._whole.hexdigest()
 
     def sha256(self) -> str:
         """Return the digest of what was kept, 64 hex."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, Final
 
 from clockwork_nb.canonical import canonical_json
@@ -41,6 +42,8 @@ def look_after(
     if deletes or config is None:
         config = change["before"] if deletes else change["after"]
     assert config is not None
+    if deletes:
+        where = replace(where, asked="removed")
     try:
         seen = kind.observe(config, entry["identity"] if entry else None, where)
     except (OSError, ClockworkError) as error:

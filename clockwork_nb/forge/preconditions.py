@@ -6,13 +6,14 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from clockwork_nb.assembly.prior import PriorState
 from clockwork_nb.canonical import sha256_hex
 from clockwork_nb.errors import ArtifactChangedError, PlanStaleError
 
 if TYPE_CHECKING:
     from clockwork_nb.forge.bundle import Bundle
 
-__all__ = ["check_interpreters", "check_state"]
+__all__ = ["check_interpreters", "check_state", "check_unmoved"]
 
 
 def check_interpreters(bundle: Bundle, done: Collection[str]) -> None:
@@ -51,4 +52,30 @@ def check_state(plan: Mapping[str, Any], document: Mapping[str, Any] | None, *, 
             f"the state is at serial {found[1]}, the plan was made from {planned[1]}",
             hint="Nothing was run. Plan again, look, and apply that.",
             details={"state": list(found), "plan": list(planned)},
+        )
+
+
+def check_unmoved(
+    before: Mapping[str, Any] | None, document: Mapping[str, Any] | None, *, job: str, section: int
+) -> None:
+    """Return when the state *document* says what *before* says, which the section was planned from, or when it is this
+    section's own doing.
+
+    The serial alone does not tell: it rises when a section begins, so a plan that was made while another section ran has
+    the same one as the state after it.
+
+    Raises:
+        PlanStaleError: E_PLAN_STALE.
+    """
+    if before is None or document is None:
+        return
+    last = document["last"]
+    if last and last["job"] == job and last["section"] == section:
+        return
+    then, now = (PriorState.from_document({**state, "last": None}) for state in (before, document))
+    if then != now:
+        raise PlanStaleError(
+            "another process changed the state while this plan waited",
+            hint="Nothing was run. Plan again, look, and apply that.",
+            details={"serial": document["serial"]},
         )

@@ -58,6 +58,7 @@ class RunContext:
     * ``configs``: address → configuration with its real values, for looking at the result; an address that is missing
       is looked at with what the plan says, sensitive values left out.
     * ``forbidden``: what no step may touch besides the workspace: the job store, the notebook.
+    * ``allowed_roots``: folders outside the project where steps may write that declare it.
     * ``timeout_override``: seconds; shortens the limit of every step.
     * ``cancel``: set from outside to stop; it is also set when the job is cancelled, paused or lost, or out of budget.
     * ``on_lost``: called when the job is found to be lost, before ``cancel`` is set: what runs has to be gone soon.
@@ -65,7 +66,8 @@ class RunContext:
     * ``inherited``, ``on_output``: see `clockwork_nb.forge.step.Workbench`.
     * ``artifacts``: step id → paths below the root that it is to leave; what is there afterwards is recorded.
     * ``progress_every_s``: at most so often a checkpoint tells how many steps are done; 0 for after each.
-    * ``backoff_s``: the wait before a step's first retry; it doubles with each, up to 30 times that.
+    * ``backoff_s``: the wait before the first retry of a step that does not say how long; it doubles with each, up to 30
+      times that.
     """
 
     root: Path
@@ -78,6 +80,7 @@ class RunContext:
     timeout_override: int | None = None
     configs: Mapping[str, Mapping[str, Any]] = field(default_factory=dict, repr=False)
     forbidden: tuple[Path, ...] = ()
+    allowed_roots: tuple[Path, ...] = ()
     cancel: threading.Event = field(default_factory=threading.Event)
     on_lost: Callable[[], None] = lambda: None
     used: Counters = field(default_factory=Counters)
@@ -190,6 +193,7 @@ class _Section:
             redactor=self.context.redactor,
             mark=f"{self.writer.job_id}:{self.writer.epoch}",
             forbidden=self.context.forbidden,
+            allowed_roots=self.context.allowed_roots,
             inherited=self.context.inherited,
             on_output=self.context.on_output,
         ) as self.bench:
@@ -356,7 +360,7 @@ class _Section:
 
     def _run_step(self, step_id: str) -> bool | None:
         again = int(self.actions[step_id].get("retries", 0))
-        wait_s = self.context.backoff_s
+        first_s = wait_s = float(self.actions[step_id].get("backoff_s") or self.context.backoff_s)
         while True:
             ended = self._attempt(step_id)
             if ended is not False or not again or self.soft or self.outcomes[step_id].final:
@@ -365,7 +369,7 @@ class _Section:
             while time.monotonic() < until:
                 if self.soft or self.context.cancel.wait(_POLL_S):
                     return False
-            again, wait_s = again - 1, min(wait_s * 2, 30 * self.context.backoff_s)
+            again, wait_s = again - 1, min(wait_s * 2, 30 * first_s)
 
     def _attempt(self, step_id: str) -> bool | None:
         step, action = self.steps[step_id], self.actions[step_id]
@@ -392,12 +396,13 @@ class _Section:
         began = time.monotonic()
         try:
             outcome = self.bench.run(
-                step,
+                replace(step, vars={**step.vars, "CW_RETRY": "1"}) if failed_before else step,
                 timeout_s=limit,
                 key=f"{self.writer.job_id}:{step_id}:{self.plan_digest}",
                 log=log,
                 removes=action["change"] == "delete",
                 cancel=self.context.cancel,
+                idle_timeout_s=action.get("idle_timeout_s", 0),
             )
         except StepInterruptedError as error:
             self.interrupted.append(step_id)
@@ -496,7 +501,7 @@ class _Section:
     def _look(self, address: str, note: str) -> tuple[str, Mapping[str, Any]]:
         """Return what is wrong after the last step of *address* (``""`` if nothing), and its identity."""
         change = self.fold.changes[address]
-        if change["kind"] not in CHANGING:
+        if change["kind"] not in CHANGING or change.get("deferred"):
             return "", {}
         return look_after(
             self.context.types[change["type"]],

@@ -36,6 +36,7 @@ def check_spec(spec: Mapping[str, Any]) -> dict[str, Any]:
         "state": (lambda v: v in ("running", "stopped"), 'must be "running" or "stopped"'),
     }
     findings = [f"{name} is missing" for name in rules if name not in spec]
+    rules |= _OPTIONAL
     findings += [f"{name!r} is not a part of a service spec" for name in spec if name not in rules]
     findings += [f"{name} {text}" for name, (good, text) in rules.items() if name in spec and not good(spec[name])]
     if findings:
@@ -45,6 +46,18 @@ def check_spec(spec: Mapping[str, Any]) -> dict[str, Any]:
             details={"findings": findings},
         )
     return dict(spec)
+
+
+def _whole(value: object, least: int, most: int) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and least <= value <= most
+
+
+_OPTIONAL: dict[str, tuple[Callable[[Any], bool], str]] = {
+    "memory_bytes": (lambda v: _whole(v, 1 << 20, 1 << 50), "must be bytes, from 1 MiB"),
+    "log_bytes": (lambda v: _whole(v, 1024, 1 << 50), "must be bytes, from 1024"),
+    "log_files": (lambda v: _whole(v, 1, 100), "must be 1 to 100"),
+}
+"""What a spec need not have: how much data each process may hold, when the log is turned over, how many are kept."""
 
 
 def _text(value: object) -> bool:

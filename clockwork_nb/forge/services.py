@@ -58,7 +58,6 @@ _FILES = (
     "state.json.tmp",
     "service.new",
     "out.log",
-    "out.log.1",
     "supervisor.log",
 )
 
@@ -363,7 +362,8 @@ def remove(spec_or_slug: Mapping[str, Any] | str, *, directory: Path, timeout_s:
         raise InvalidInputError(f"{directory} belongs to the service {holder.get('service')!r}, not to {wanted!r}")
     existed = directory.is_dir()
     stopped = _stop(directory, timeout_s)
-    for name in _FILES:
+    older = [path.name for path in directory.glob("out.log.*") if path.suffix[1:].isdecimal()]
+    for name in (*_FILES, *older):
         (directory / name).unlink(missing_ok=True)
     with contextlib.suppress(OSError):
         directory.rmdir()

@@ -12,7 +12,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal, Protocol, Self
@@ -28,11 +28,14 @@ from clockwork_nb.forge import services
 from clockwork_nb.forge.bundle import Bundle, BundleStep
 from clockwork_nb.forge.confinement import (
     Grant,
+    WriteBounds,
+    grants_within,
     prepare_write_roots,
     read_roots,
     remove_prepared,
-    resolve_write_roots,
 )
+from clockwork_nb.forge.deno import DENO_ENVIRONMENT, deno_flags
+from clockwork_nb.forge.golang import GoBuilder
 from clockwork_nb.forge.launch import DEFAULT_LIMITS, FIRST_DATA_FD, LaunchResult, LaunchSpec
 from clockwork_nb.forge.logs import StepLog
 from clockwork_nb.forge.metering import METER_NAME, Usage, read_usage
@@ -93,6 +96,44 @@ class StepOutcome:
         return self.status == "failed" and self.exit_code is None and self.code not in {"E_ADAPTER_FAIL", "E_TIMEOUT"}
 
 
+@dataclass(frozen=True, slots=True)
+class _Times:
+    """How long a step may take, and how long it may be silent, in seconds."""
+
+    whole_s: float
+    idle_s: float | None
+
+
+class _PrivateFolder:
+    """A step's own folder. One that no step did anything to serves the next step too."""
+
+    __slots__ = ("_made", "path", "reusable")
+
+    def __init__(self, path: str) -> None:
+        os.mkdir(path, 0o700)
+        self.path = path
+        self._made = self._state()
+        self.reusable = False
+
+    def _state(self) -> tuple[int, int]:
+        info = os.lstat(self.path)
+        return info.st_ino, info.st_ctime_ns  # making or removing a name in it, its mode: all of that moves the ctime
+
+    def is_untouched(self) -> bool:
+        """Return whether it is as it was made."""
+        try:
+            return self._state() == self._made and not os.listdir(self.path)
+        except OSError:
+            return False
+
+    def remove(self) -> None:
+        """Remove it with what is in it."""
+        try:
+            os.rmdir(self.path)
+        except OSError:
+            shutil.rmtree(self.path, ignore_errors=True)
+
+
 class Workbench:
     """Runs the steps of one bundle. A context manager: it owns the folder that the private temporary folders are in.
 
@@ -101,6 +142,7 @@ class Workbench:
         root: the project root; cwd and write paths are relative to it.
         workspace: the workspace's own folder, closed to every step.
         forbidden: what else no step may touch: the job store, the notebook.
+        allowed_roots: folders outside the project where steps may write too, when they declare it.
         launcher: starts scripts.
         redactor: told every secret of the bundle.
         mark: ``<job>:<epoch>``, what a step may use as its fencing token.
@@ -121,6 +163,7 @@ class Workbench:
         redactor: Redactor,
         mark: str,
         forbidden: tuple[Path, ...] = (),
+        allowed_roots: tuple[Path, ...] = (),
         inherited: Mapping[str, str] | None = None,
         on_output: OnOutput | None = None,
     ) -> None:
@@ -130,7 +173,8 @@ class Workbench:
         self._secrets = bundle.secrets
         self._root = root.resolve()
         self._workspace = workspace
-        self._closed = (workspace, *forbidden)
+        closed = (workspace, *forbidden)
+        self._bounds = WriteBounds.of(self._root, closed, allowed_roots)
         self._launcher = launcher
         self._mark = mark
         for value in bundle.secrets.values():
@@ -138,12 +182,14 @@ class Workbench:
         for path in sorted({path for s in bundle.steps for path in s.write}):
             self._check_write(path)
         interpreters = sorted({s.interpreter for s in bundle.steps if s.interpreter})
-        self._read = read_roots(self._root, hidden=self._closed, interpreters=interpreters)
+        self._read = read_roots(self._root, hidden=closed, interpreters=interpreters)
+        self._go = GoBuilder()
         self._folder = ""
         self._held = -1
         self._count = 0
         self._lock = threading.Lock()
         self._made: list[Path] = []
+        self._spare: list[_PrivateFolder] = []
 
     def __enter__(self) -> Self:
         base = Path(tempfile.gettempdir()).resolve()
@@ -164,7 +210,7 @@ class Workbench:
         # What is not there yet may be a folder by the time of its step; then it is looked at as one, here. What it
         # turns out to be is looked at again right before the step.
         there = (self._root / path).exists()
-        resolve_write_roots([path if there else f"{path.rstrip('/')}/"], self._root, self._closed)
+        grants_within(self._bounds, [path if there else f"{path.rstrip('/')}/"])
 
     def artifacts_of(self, step: BundleStep) -> list[Artifact]:
         """Return the artifacts a step uses: its script or spec first, then its data."""
@@ -173,7 +219,15 @@ class Workbench:
         return [self._artifacts[path] for path in paths]
 
     def run(
-        self, step: BundleStep, *, timeout_s: float, key: str, log: StepLog, removes: bool, cancel: threading.Event
+        self,
+        step: BundleStep,
+        *,
+        timeout_s: float,
+        key: str,
+        log: StepLog,
+        removes: bool,
+        cancel: threading.Event,
+        idle_timeout_s: float = 0,
     ) -> StepOutcome:
         """Carry *step* out and return how it ended. Blocking; thread-safe.
 
@@ -182,6 +236,7 @@ class Workbench:
             key: the idempotency key it is told.
             removes: whether it takes something away: folders made only to give it its rights are removed at the end.
             cancel: set to stop it.
+            idle_timeout_s: until it is stopped when it says nothing; 0 for never. Not for a service.
 
         Raises:
             StepInterruptedError: E_STEP_INTERRUPTED, the launcher died; it is not known what the step did.
@@ -189,7 +244,8 @@ class Workbench:
         try:
             if step.cmd[0] == BUILT_IN:
                 return self._run_service(step, timeout_s, cancel)
-            return self._run_script(step, timeout_s, key, log, removes, cancel)
+            limits = _Times(timeout_s, idle_timeout_s or None)
+            return self._run_script(step, limits, key, log, removes, cancel)
         except StepInterruptedError:
             raise
         except InterruptedByUserError:
@@ -217,21 +273,22 @@ class Workbench:
     # --- scripts --------------------------------------------------------------------------------------------------
 
     def _run_script(
-        self, step: BundleStep, timeout_s: float, key: str, log: StepLog, removes: bool, cancel: threading.Event
+        self, step: BundleStep, times: _Times, key: str, log: StepLog, removes: bool, cancel: threading.Event
     ) -> StepOutcome:
-        grants = resolve_write_roots(step.write, self._root, self._closed) if step.write else []
+        grants = grants_within(self._bounds, step.write) if step.write else []
         made = prepare_write_roots(grants) if grants else []
         if made and removes:
             with self._lock:
                 self._made += made
         with self._private_folder() as folder:
-            spec = self._spec(step, timeout_s, key, folder, grants)
+            spec = self._spec(step, times, key, folder.path, grants)
             try:
                 result = self._launcher.run(spec, on_output=self._listener(log), cancel=cancel)
             finally:
                 log.close()
-            usage = read_usage(Path(folder, METER_NAME))
-        return replace(_judge(result, timeout_s, log, step.cmd[script_index(step.cmd)]), usage=usage)
+            folder.reusable = result.ok and not result.stuck and not step.detaches and folder.is_untouched()
+            usage = Usage() if folder.reusable else read_usage(Path(folder.path, METER_NAME))
+        return _judge(result, times, log, step.cmd[script_index(step.cmd)], usage)
 
     def _listener(self, log: StepLog) -> OnOutput:
         shown = self._on_output
@@ -244,12 +301,14 @@ class Workbench:
 
         return both
 
-    def _spec(self, step: BundleStep, timeout_s: float, key: str, folder: str, grants: list[Grant]) -> LaunchSpec:
+    def _spec(self, step: BundleStep, times: _Times, key: str, folder: str, grants: list[Grant]) -> LaunchSpec:
         at = script_index(step.cmd)
         if step.inherits_environment:
             env = {**self._inherited, **step.vars}
         else:
             env = {"PATH": FIXED_PATH, "HOME": folder, "TMPDIR": folder, "LANG": "C.UTF-8", "TZ": "UTC", **step.vars}
+        if step.cls == "host" and not step.inherits_environment:
+            env["CW_WORKSPACE"] = str(self._workspace)  # the walls of other steps hide it
         env["CW_FENCING_TOKEN"] = self._mark
         env["CW_IDEMPOTENCY_KEY"] = key
         env["CW_METER"] = f"{folder}/{METER_NAME}"
@@ -257,37 +316,55 @@ class Workbench:
         inputs = [(name, self._content(step.data[name])) for name in sorted(step.data)]
         inputs += [(name, self._secret_text(step.secret_vars[name]).encode()) for name in sorted(step.secret_vars)]
         for number, (name, content) in enumerate(inputs, FIRST_DATA_FD):
-            data[number] = content
-            env[name] = f"/proc/self/fd/{number}"
+            if step.cmd[0] == "deno":  # it opens nothing below /proc, whatever it is allowed
+                env[name] = _private_file(f"{folder}/{number}", content)
+            else:
+                data[number] = content
+                env[name] = f"/proc/self/fd/{number}"
+        roots = (Grant(folder, "write"), *grants)
+        exe, argv, script = step.interpreter, (step.interpreter, *step.cmd[1:]), self._artifacts[step.cmd[at]].content
+        if step.cmd[0] == "go":
+            exe, argv, script = "", step.cmd[at:], self._go.binary(step.interpreter, script, step.cmd[at])
+        elif step.cmd[0] == "deno":
+            flags = deno_flags(step.cmd[2:at], grants=(*self._read, *roots), names=env, network=step.network)
+            argv = (step.interpreter, "run", *flags, *step.cmd[at:])
+            env |= {"DENO_DIR": folder, **DENO_ENVIRONMENT}
         return LaunchSpec(
-            argv=(step.interpreter, *step.cmd[1:]),
-            exe=step.interpreter,
-            script=self._artifacts[step.cmd[at]].content,
+            argv=argv,
+            exe=exe,
+            script=script,
             script_name=step.cmd[at],
             data=data,
             env=env,
             cwd=self._root / step.cwd,
-            write_roots=(Grant(folder, "write"), *grants),
+            write_roots=roots,
             read_roots=self._read,
             network=step.network,
             confined=step.cls == "confined",
-            timeout_s=timeout_s,
+            timeout_s=times.whole_s,
+            idle_timeout_s=times.idle_s,
             limits=_limits(step),
+            detaches=step.detaches,
         )
 
     @contextlib.contextmanager
-    def _private_folder(self) -> Iterator[str]:
+    def _private_folder(self) -> Iterator[_PrivateFolder]:
         with self._lock:
-            self._count += 1
-            folder = f"{self._folder}/{self._count}"
-        os.mkdir(folder, 0o700)
+            folder = self._spare.pop() if self._spare else None
+            if folder is None:
+                self._count += 1
+                number = self._count
+        if folder is None:
+            folder = _PrivateFolder(f"{self._folder}/{number}")
+        folder.reusable = False
         try:
             yield folder
         finally:
-            try:
-                os.rmdir(folder)
-            except OSError:
-                shutil.rmtree(folder, ignore_errors=True)
+            if folder.reusable:
+                with self._lock:
+                    self._spare.append(folder)
+            else:
+                folder.remove()
 
     def _content(self, path: str) -> bytes:
         artifact = self._artifacts[path]
@@ -304,9 +381,18 @@ class Workbench:
         return value if isinstance(value, str) else canonical_json(value).decode()
 
 
+def _private_file(path: str, content: bytes) -> str:
+    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600), "wb") as file:
+        file.write(content)
+    return path
+
+
 def _limits(step: BundleStep) -> Mapping[str, int]:
     if step.inherits_environment:
         return {}  # what runs as the person's own command has the person's own limits
+    if step.cls == "host":
+        # What it drives brings its own limits, and what it leaves running would keep these for ever.
+        return {} if step.detaches else {"CORE": 0}
     return {**DEFAULT_LIMITS, "DATA": _DENO_DATA} if step.cmd[0] == "deno" else DEFAULT_LIMITS
 
 
@@ -344,12 +430,14 @@ def _refused(error: ClockworkError) -> StepOutcome:
     )
 
 
-def _judge(result: LaunchResult, timeout_s: float, log: StepLog, script: str) -> StepOutcome:
+def _judge(result: LaunchResult, times: _Times, log: StepLog, script: str, usage: Usage) -> StepOutcome:
     if result.killed == "cancelled":
-        return StepOutcome("cancelled", duration_ms=result.duration_ms)
+        return StepOutcome("cancelled", duration_ms=result.duration_ms, usage=usage)
     code = "E_ADAPTER_FAIL"
-    if result.killed is not None:
-        note, code = f"stopped after {timeout_s:g} s", "E_TIMEOUT"
+    if result.killed == "idle":
+        note, code = f"stopped after {times.idle_s:g} s without output (idle timeout)", "E_TIMEOUT"
+    elif result.killed is not None:
+        note, code = f"stopped after {times.whole_s:g} s", "E_TIMEOUT"
     elif result.error:
         note = f"could not be started: {result.error}"
     elif result.signal is not None:
@@ -360,7 +448,7 @@ def _judge(result: LaunchResult, timeout_s: float, log: StepLog, script: str) ->
         note = _readable(log.out.last_line(), script)
         if result.strays:
             note = f"{note} (processes it left running were ended: {result.strays})".strip()
-        return StepOutcome("ok", exit_code=0, duration_ms=result.duration_ms, note=note[:NOTE_CHARS])
+        return StepOutcome("ok", exit_code=0, duration_ms=result.duration_ms, note=note[:NOTE_CHARS], usage=usage)
     return StepOutcome(
         "failed",
         exit_code=result.exit_code,
@@ -369,6 +457,7 @@ def _judge(result: LaunchResult, timeout_s: float, log: StepLog, script: str) ->
         code=code,
         tail=_readable(log.tail(), script),
         log=log.path() if log.out.total or log.err.total else None,
+        usage=usage,
     )
 
 

@@ -73,6 +73,8 @@ def step_outputs(
                 "bytes": stream.total,
                 "truncated": stream.truncated,
             }
+            if stream.truncated:
+                payload["whole"] = stream.whole_sha256()  # what was left out can still be told from something else
             out.append(Draft("step.output", payload))
     return out
 

@@ -12,7 +12,8 @@ exits at once: 0 when the supervisor now runs on its own (session of its own, ch
 the folder, 2 when the order is unusable. What the supervisor writes into DIRECTORY:
 
 * ``lock``: held (flock) while it lives; ``state.json``: replaced as a whole at each change, see `_Supervisor.save`;
-* ``out.log``, ``out.log.1``: what the service printed, at most 8 MiB each, secret values masked;
+* ``out.log``, ``out.log.1``…: what the service printed, secret values masked; two of at most 8 MiB each, unless the
+  spec says otherwise with ``log_bytes`` and ``log_files``;
 * ``supervisor.log``: its own trouble, normally empty.
 
 SIGTERM or SIGINT ends the service: SIGTERM to its process group, after ``stop_timeout_s`` SIGKILL, and then everything
@@ -28,6 +29,7 @@ import errno
 import fcntl
 import json
 import os
+import resource
 import select
 import signal
 import sys
@@ -36,6 +38,7 @@ from datetime import UTC, datetime
 from typing import Any, NoReturn
 
 LOG_BYTES = 8 << 20
+LOG_FILES = 2
 FIRST_DELAY_S = 0.1
 LONGEST_DELAY_S = 60.0
 HEALTHY_S = 10.0
@@ -91,11 +94,15 @@ def start_time(pid: int) -> int:
 
 
 class Log:
-    """``out.log``: masks the secrets, also when a chunk's border cuts one, and turns over at *limit* bytes."""
+    """``out.log``: masks the secrets, also when a chunk's border cuts one, and turns over at *limit* bytes.
 
-    def __init__(self, path: str, secrets: list[bytes], limit: int = LOG_BYTES) -> None:
+    *files* are kept, the one being written included.
+    """
+
+    def __init__(self, path: str, secrets: list[bytes], limit: int = LOG_BYTES, files: int = LOG_FILES) -> None:
         self.path = path
         self.limit = limit
+        self.files = files
         self.secrets = sorted({s for s in secrets if len(s) >= 4}, key=lambda s: (-len(s), s))
         self.held = b""
         self.open()
@@ -141,7 +148,7 @@ class Log:
         while view:
             if self.size >= self.limit:
                 os.close(self.fd)
-                os.replace(self.path, self.path + ".1")
+                self.turn_over()
                 self.open()
             try:
                 written = os.write(self.fd, view[: self.limit - self.size])
@@ -153,6 +160,16 @@ class Log:
             view = view[written:]
 
 
+    def turn_over(self) -> None:
+        """Make room for a new file: each older one moves on by one, the oldest is overwritten."""
+        names = [self.path, *(f"{self.path}.{n}" for n in range(1, self.files))]
+        for older, newer in zip(names[:0:-1], names[-2::-1], strict=True):
+            with contextlib.suppress(FileNotFoundError):
+                os.replace(newer, older)
+        if self.files == 1:
+            os.unlink(self.path)
+
+
 class _Supervisor:
     def __init__(self, directory: str, order: dict[str, Any], secrets: dict[str, str]) -> None:
         self.directory = directory
@@ -162,7 +179,12 @@ class _Supervisor:
         # The person's home is not the service's: no library shall find credentials there that nobody declared.
         self.env |= {"HOME": self.cwd, **self.spec["env"], **secrets}
         self.env[INSTANCE_VARIABLE] = order["instance"]
-        self.log = Log(os.path.join(directory, "out.log"), [v.encode() for v in secrets.values()])
+        self.log = Log(
+            os.path.join(directory, "out.log"),
+            [v.encode() for v in secrets.values()],
+            self.spec.get("log_bytes", LOG_BYTES),
+            self.spec.get("log_files", LOG_FILES),
+        )
         self.pid = 0
         self.output = -1
         self.stopping = False
@@ -263,6 +285,11 @@ class _Supervisor:
             os.dup2(output, 2)
             os.chdir(self.cwd)
             os.umask(0o022)
+            if "memory_bytes" in self.spec:
+                hard = resource.getrlimit(resource.RLIMIT_DATA)[1]
+                limit = self.spec["memory_bytes"]
+                limit = limit if hard == resource.RLIM_INFINITY else min(limit, hard)
+                resource.setrlimit(resource.RLIMIT_DATA, (limit, limit))
             for number in _STOP_SIGNALS:
                 signal.signal(number, signal.SIG_DFL)
             signal.pthread_sigmask(signal.SIG_UNBLOCK, _STOP_SIGNALS)

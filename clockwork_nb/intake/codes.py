@@ -15,6 +15,7 @@ CODES: Final[Mapping[str, str]] = {
     "cw-evaluation": "an expression has no value",
     "cw-invalid-value": "a value of the right type that the resource type refuses",
     "cw-limit": "larger, deeper or more than is taken",
+    "cw-machine": "this machine lacks what a resource needs",
     "cw-missing-attribute": "an attribute that must be there is not",
     "cw-missing-variable": "a declared variable without a value",
     "cw-not-built": "part of the language that this version does not have",

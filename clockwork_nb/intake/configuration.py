@@ -16,11 +16,15 @@ from clockwork_nb.intake.nodes import Attribute, Block, Node, Origin, Reference
 __all__ = [
     "Configuration",
     "Declaration",
+    "Import",
     "LocalDeclaration",
+    "Move",
     "Need",
     "OutputDeclaration",
+    "Removal",
     "ResourceDeclaration",
     "Source",
+    "Trigger",
     "Validation",
     "VariableDeclaration",
 ]
@@ -47,6 +51,41 @@ class Need:
 
     target: str
     node: Node
+
+
+@dataclass(frozen=True, slots=True)
+class Trigger:
+    """The change of a resource, or of one ``attribute`` of it, that replaces another resource."""
+
+    need: Need
+    attribute: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Move:
+    """A ``moved`` block: what is recorded as ``old`` is ``new`` from now on."""
+
+    old: str
+    new: str
+    range: SourceRange
+
+
+@dataclass(frozen=True, slots=True)
+class Import:
+    """An ``import`` block: the thing with the ``id`` is there already and becomes ``address``."""
+
+    address: str
+    id: str
+    range: SourceRange
+
+
+@dataclass(frozen=True, slots=True)
+class Removal:
+    """A ``removed`` block: ``address`` is wanted no more; without ``destroy`` it is forgotten and left as it is."""
+
+    address: str
+    destroy: bool
+    range: SourceRange
 
 
 @dataclass(slots=True)
@@ -127,6 +166,8 @@ class ResourceDeclaration(Declaration):
     depends_on: tuple[Need, ...] = ()
     prevent_destroy: bool = False
     ignore_changes: tuple[str, ...] = ()
+    create_before_destroy: bool | None = None
+    triggers: tuple[Trigger, ...] = ()
 
     def attributes_read(self) -> Iterator[Attribute]:
         yield from self.attributes
@@ -161,6 +202,7 @@ class Configuration:
         keys: the keys of the sources, in order.
         digest: SHA-256 of the canonical JSON of the sorted ``[key, SHA-256 of the data]``, 64 hex.
         variables, locals, outputs: by name; resources: by address. All in text order.
+        moves: by the old address; imports, removals: by address.
         order: ids of all nodes that are in no cycle, each after what it needs.
     """
 
@@ -170,6 +212,9 @@ class Configuration:
     locals: dict[str, LocalDeclaration] = field(default_factory=dict)
     resources: dict[str, ResourceDeclaration] = field(default_factory=dict)
     outputs: dict[str, OutputDeclaration] = field(default_factory=dict)
+    moves: dict[str, Move] = field(default_factory=dict)
+    imports: dict[str, Import] = field(default_factory=dict)
+    removals: dict[str, Removal] = field(default_factory=dict)
     order: tuple[str, ...] = ()
 
     def declarations(self) -> dict[str, Declaration]:
@@ -179,3 +224,29 @@ class Configuration:
         for group in groups:
             out.update((d.id, d) for d in group.values())
         return out
+
+    def destination(self, address: str) -> str:
+        """Return where *address* is in the end, after every move; ``""`` when the moves lead in a circle."""
+        path = self._path(address)
+        return path[-1] if path else ""
+
+    def _path(self, address: str) -> list[str]:
+        """Return *address* and every address it moves to, one after the other; empty when they lead in a circle."""
+        path = [address]
+        seen = {address}
+        while (move := self.moves.get(address)) is not None:
+            address = move.new
+            if address in seen:
+                return []
+            seen.add(address)
+            path.append(address)
+        return path
+
+    def moved_from(self) -> dict[str, tuple[str, ...]]:
+        """Return address → the addresses it had before, the latest first."""
+        found: dict[str, list[tuple[int, str]]] = {}
+        for old in self.moves:
+            path = self._path(old)
+            if path:
+                found.setdefault(path[-1], []).append((len(path), old))
+        return {new: tuple(old for _, old in sorted(olds)) for new, olds in sorted(found.items())}

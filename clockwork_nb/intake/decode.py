@@ -23,6 +23,7 @@ from clockwork_nb.intake.nodes import Block, Document
 from clockwork_nb.intake.references import check_references
 from clockwork_nb.intake.schema import plain
 from clockwork_nb.intake.syntax import SyntaxCache, parse
+from clockwork_nb.intake.transitions import check_transitions
 from clockwork_nb.ports import Registry
 from clockwork_nb.secrets import Sensitive
 
@@ -72,6 +73,7 @@ def read_configuration(
     if cache is not None:
         cache.finish()
     check_references(configuration, types, diagnostics, complete=complete)
+    check_transitions(configuration, diagnostics, complete=complete)
     return configuration, diagnostics
 
 

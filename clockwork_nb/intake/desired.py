@@ -21,6 +21,8 @@ class ResourceInstance:
         declared_in: the key of the file or cell ("main.cw", "web").
         dependencies: addresses it needs, sorted, each once (references and ``depends_on``).
         range: the block's header.
+        create_before_destroy: whether a replacement is made before the old one is removed; None leaves it to the type.
+        triggers: address and attribute (``""`` for any) whose change replaces this resource.
         volatile: attributes whose value depends on the time of the run (``timestamp()``) → the value they would have
             at a fixed time. While that is what it was, the recorded value is kept, so a second plan is empty.
     """
@@ -34,6 +36,8 @@ class ResourceInstance:
     range: SourceRange
     prevent_destroy: bool = False
     ignore_changes: tuple[str, ...] = ()
+    create_before_destroy: bool | None = None
+    triggers: tuple[tuple[str, str], ...] = ()
     volatile: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -88,6 +92,9 @@ class Desired:
     ``loaded`` are the keys of all files or cells that were read: a resource of the state whose ``declared_in`` is not
     among them is *not loaded*, so it is neither changed nor deleted. ``digest`` is the configuration's digest.
     ``ports`` are the names given to ``free_port`` and the ports it answered.
+
+    ``moves`` maps an address to those it had before, latest first, ``imports`` an address to the id and the place of its block,
+    ``removals`` an address that is wanted no more to whether the thing is destroyed too.
     """
 
     resources: Mapping[str, ResourceInstance]
@@ -96,3 +103,6 @@ class Desired:
     loaded: frozenset[str]
     digest: str
     ports: Mapping[str, int] = field(default_factory=dict)
+    moves: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    imports: Mapping[str, tuple[str, SourceRange]] = field(default_factory=dict)
+    removals: Mapping[str, bool] = field(default_factory=dict)

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 from clockwork_nb.diagnostics import Diagnostics, SourceRange
+from clockwork_nb.errors import InvalidInputError
 from clockwork_nb.intake.configuration import (
     Configuration,
     Declaration,
@@ -21,16 +22,19 @@ from clockwork_nb.intake.limits import LIMITS, Limits
 from clockwork_nb.intake.names import summary
 from clockwork_nb.intake.nodes import Attribute, Block, Literal
 from clockwork_nb.intake.operators import ConversionError, to_bool, to_text, unmarked
+from clockwork_nb.intake.project_files import config_with_files
 from clockwork_nb.intake.references import PATHS
-from clockwork_nb.intake.schema import Checker, Places, plain
+from clockwork_nb.intake.schema import Checker, Places, exact, plain
+from clockwork_nb.intake.values import Unknown
 from clockwork_nb.intake.variables import VariableInput, resolve_variables
-from clockwork_nb.ports import Registry
+from clockwork_nb.ports import Registry, ResourceType
 from clockwork_nb.secrets import Sensitive
 
 __all__ = ["evaluate"]
 
 _FIXED_TIME: Final = "1970-01-01T00:00:00Z"
 _FAILED: Final = object()
+_ABSENT: Final = object()
 
 
 class _Measure:
@@ -92,6 +96,7 @@ class _Run:
         self.types = types
         self.variables = variables
         self.given = given
+        self.context = context
         self.limits = limits
         self.diagnostics = Diagnostics()
         self.values: dict[str, Any] = {}
@@ -100,7 +105,6 @@ class _Run:
         self.needed: dict[str, frozenset[str]] = {}
         self.evaluator = Evaluator(self._resolve, context, limits=limits)
         self._measure = _Measure(limits)
-        self._canonical = {name: kind.name for name, kind in types.items()}
         self._referenced: set[str] = set()
 
     def run(self) -> None:
@@ -144,7 +148,10 @@ class _Run:
         root, name = parts[0], parts[1] if len(parts) > 1 else ""
         if root == "path":
             return PATHS[name], 2
-        value = self.values.get(f"{self._canonical.get(root, root)}.{name}", _FAILED)
+        value = self.values.get(f"{root}.{name}", _ABSENT)
+        if value is _ABSENT:  # by an alias of its type
+            kind = self.types.get(root)
+            value = self.values.get(f"{kind.name}.{name}", _FAILED) if kind is not None else _FAILED
         if value is _FAILED:
             raise UpstreamFailed(root)
         return value, 2
@@ -235,15 +242,42 @@ class _Run:
         values, lost = self._values(node.attributes, node.blocks, Scope(node.origin), node.id)
         places = Places(node.attributes, node.blocks, node.origin, node.range)
         config = checker.config(values, places, lost)
+        if config is not None:
+            config = self._with_facts(kind, config, node)
         if config is None or any(self.values.get(need.target) is _FAILED for need in node.needs):
             return _FAILED
-        self.configs[node.id] = config
+        config = self.configs[node.id] = config_with_files(kind, config, node, self.evaluator)
         if node.id not in self._referenced:
             return config
         exports = dict(kind.exports(config))
+        self._fill_in(exports, kind, config, node)
         if node.needs or any(a.calls for a in node.attributes_read()):
             self._bounded(exports, node.range, node.id)
-        return _language(exports)
+        return exact(exports)
+
+    def _fill_in(
+        self, exports: dict[str, Any], kind: ResourceType, config: Mapping[str, Any], node: ResourceDeclaration
+    ) -> None:
+        """Put what an apply found out into *exports*: it stays known while the resource is as it was recorded."""
+        names = [name for name in kind.export_names() if isinstance(exports.get(name), Unknown)]
+        known = self.context.recorded(node.id, config) if names else {}
+        for name in names:
+            exports[name] = known[name] if name in known else Unknown(f"{node.id}.{name} is known only after apply")
+
+    def _with_facts(
+        self, kind: ResourceType, config: dict[str, Any], node: ResourceDeclaration
+    ) -> dict[str, Any] | None:
+        """Return *config* with what this machine decides; None, and a report, when it lacks what is needed."""
+        settle: Callable[[Mapping[str, Any], Mapping[str, Any]], Mapping[str, Any]] | None
+        settle = getattr(kind, "with_facts", None)
+        if settle is None or self.context.facts is None:
+            return config
+        try:
+            needs_engine: Callable[[Mapping[str, Any]], bool] | None = getattr(kind, "needs_engine", None)
+            return dict(settle(config, self.context.facts(needs_engine is not None and needs_engine(config))))
+        except InvalidInputError as error:
+            self.diagnostics.error("cw-machine", summary(error.message), node.range, detail=error.hint, address=node.id)
+            return None
 
     def _values(
         self, attributes: Sequence[Attribute], blocks: Sequence[Block], scope: Scope, address: str
@@ -319,26 +353,13 @@ class _Run:
                 range=node.range,
                 prevent_destroy=node.prevent_destroy,
                 ignore_changes=ignored,
+                create_before_destroy=node.create_before_destroy,
+                triggers=tuple((t.need.target, t.attribute) for t in node.triggers),
             )
         return out
 
 
 _NONE: Final[frozenset[str]] = frozenset()
-
-
-def _language(value: Any) -> Any:
-    """Return JSON types as values of the language: floats become exact decimals. Recursion: values are bounded."""
-    from decimal import Decimal
-
-    if isinstance(value, float):
-        return int(value) if value.is_integer() else Decimal(repr(value))
-    if isinstance(value, dict):
-        return {k: _language(v) for k, v in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_language(v) for v in value]
-    if isinstance(value, Sensitive):
-        return Sensitive(_language(value.value))
-    return value
 
 
 def evaluate(
@@ -375,6 +396,9 @@ def evaluate(
             loaded=frozenset(configuration.keys),
             digest=configuration.digest,
             ports=dict(sorted(run.evaluator.ports.items())),
+            moves=configuration.moved_from(),
+            imports={address: (item.id, item.range) for address, item in sorted(configuration.imports.items())},
+            removals={address: item.destroy for address, item in sorted(configuration.removals.items())},
         ),
         diagnostics,
     )

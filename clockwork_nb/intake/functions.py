@@ -18,7 +18,7 @@ from clockwork_nb.intake.limits import LIMITS
 from clockwork_nb.intake.names import did_you_mean, shown
 from clockwork_nb.secrets import Sensitive
 
-__all__ = ["FUNCTIONS", "FUNCTION_NAMES", "NOT_BUILT", "unknown_function"]
+__all__ = ["FUNCTIONS", "FUNCTION_NAMES", "NOT_BUILT", "read_project_file", "unknown_function"]
 
 _EDGE: Final = Table()
 _add = _EDGE.add
@@ -58,7 +58,12 @@ def _path(text: str) -> str:
     return plain
 
 
-def _read(ambient: Ambient, path: str) -> bytes:
+def read_project_file(ambient: Ambient, path: str) -> bytes:
+    """Return the bytes of *path*, which is relative to the project root.
+
+    Raises:
+        FunctionError: it leads out of the project, is not there, cannot be read, or is too large.
+    """
     plain = _path(path)
     if ambient.context.read_file is None:
         raise FunctionError("files cannot be read here", 0)
@@ -67,6 +72,8 @@ def _read(ambient: Ambient, path: str) -> bytes:
     except FileNotFoundError:
         raise FunctionError(f"there is no file {shown(plain)}", 0) from None
     except ClockworkError as error:
+        if isinstance(error.__cause__, FileNotFoundError):
+            raise FunctionError(f"there is no file {shown(plain)}", 0) from None
         raise FunctionError(error.message, 0, detail=error.hint) from error
     except OSError as error:
         raise FunctionError(f"{shown(plain)} cannot be read: {error.strerror}", 0) from error
@@ -78,7 +85,7 @@ def _read(ambient: Ambient, path: str) -> bytes:
 @_add("text", ambient=True)
 def file(ambient: Ambient, path: str) -> str:
     try:
-        return _read(ambient, path).decode("utf-8")
+        return read_project_file(ambient, path).decode("utf-8")
     except UnicodeDecodeError:
         raise FunctionError(f"{shown(path)} is not UTF-8 text", 0, detail="Use filebase64.") from None
 
@@ -105,17 +112,17 @@ def fileexists(ambient: Ambient, path: str) -> bool:
 
 @_add("text", ambient=True)
 def filebase64(ambient: Ambient, path: str) -> str:
-    return base64.b64encode(_read(ambient, path)).decode()
+    return base64.b64encode(read_project_file(ambient, path)).decode()
 
 
 @_add("text", ambient=True)
 def filesha256(ambient: Ambient, path: str) -> str:
-    return hashlib.sha256(_read(ambient, path)).hexdigest()
+    return hashlib.sha256(read_project_file(ambient, path)).hexdigest()
 
 
 @_add("text", ambient=True)
 def filemd5(ambient: Ambient, path: str) -> str:
-    return hashlib.md5(_read(ambient, path), usedforsecurity=False).hexdigest()
+    return hashlib.md5(read_project_file(ambient, path), usedforsecurity=False).hexdigest()
 
 
 @_add("text")

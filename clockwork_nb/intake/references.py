@@ -77,7 +77,8 @@ class _Checker:
             for call in attribute.calls:
                 good = self._function_exists(call, declaration) and good
         if isinstance(declaration, (ResourceDeclaration, OutputDeclaration)):
-            for need in declaration.depends_on:
+            triggers = declaration.triggers if isinstance(declaration, ResourceDeclaration) else ()
+            for need in (*declaration.depends_on, *(t.need for t in triggers)):
                 if need.target in self.nodes:
                     needs.append(need)
                 else:

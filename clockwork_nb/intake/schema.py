@@ -21,7 +21,7 @@ from clockwork_nb.intake.values import Unknown, contains_unknown
 from clockwork_nb.ports import ResourceType
 from clockwork_nb.secrets import Sensitive
 
-__all__ = ["Checker", "Places", "attribute_names", "plain"]
+__all__ = ["Checker", "Places", "attribute_names", "exact", "plain"]
 
 
 class _Shape:
@@ -46,6 +46,17 @@ class _Shape:
 
 
 _SHAPES: WeakKeyDictionary[Any, _Shape] = WeakKeyDictionary()
+
+
+_OF_KINDS: dict[int, tuple[ResourceType, _Shape]] = {}
+
+
+def _shape_of_kind(kind: ResourceType) -> _Shape:
+    """Return the shape of the model of *kind*; asked for once, because asking imports."""
+    known = _OF_KINDS.get(id(kind))
+    if known is None or known[0] is not kind:
+        known = _OF_KINDS[id(kind)] = (kind, shape_of(kind.model()))
+    return known[1]
 
 
 def shape_of(model: Any) -> _Shape:
@@ -78,7 +89,7 @@ def _model_in(annotation: Any) -> Any:
 
 def attribute_names(kind: ResourceType) -> frozenset[str]:
     """Return every attribute that may be set on a resource of type *kind*."""
-    return frozenset(shape_of(kind.model()).fields)
+    return frozenset(_shape_of_kind(kind).fields)
 
 
 def plain(value: Any) -> Any:
@@ -100,6 +111,19 @@ def plain(value: Any) -> Any:
     return value
 
 
+def exact(value: Any) -> Any:
+    """Return JSON types as values of the language: floats become exact decimals. Recursion: values are bounded."""
+    if isinstance(value, float):
+        return int(value) if value.is_integer() else Decimal(repr(value))
+    if isinstance(value, dict):
+        return {k: exact(v) for k, v in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [exact(v) for v in value]
+    if isinstance(value, Sensitive):
+        return Sensitive(exact(value.value))
+    return value
+
+
 class Checker:
     """Checks one resource.
 
@@ -116,7 +140,7 @@ class Checker:
         self.address = address
         self.origin = origin
         self.diagnostics = diagnostics
-        self.shape = shape_of(kind.model())
+        self.shape = _shape_of_kind(kind)
 
     def names_are_known(self, attributes: Sequence[Attribute], blocks: Sequence[Block]) -> bool:
         """Return whether every attribute and nested block belongs to the type; the mistakes go to the diagnostics."""
@@ -164,7 +188,7 @@ class Checker:
         """
         from pydantic import ValidationError
 
-        model = self.kind.model()
+        model = self.shape.model
         raw = {name: plain(value) for name, value in values.items()}
         try:
             config: dict[str, Any] = model.model_validate(raw).model_dump()

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from types import MappingProxyType
+from typing import Any, Final
 
 from clockwork_nb.diagnostics import Diagnostics
 from clockwork_nb.intake.names import summary
@@ -12,6 +13,8 @@ from clockwork_nb.intake.nodes import Node, Origin
 from clockwork_nb.secrets import Sensitive
 
 __all__ = ["EvaluationContext", "EvaluationError", "Scope", "UpstreamFailed", "bare"]
+
+_NOTHING: Final[Mapping[str, Any]] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,11 +26,17 @@ class EvaluationContext:
         free_port: name → a free loopback port, the same for the same name. None where there is none to be had.
         read_file: project-relative path with ``/`` → its bytes. Raises FileNotFoundError when there is no such file,
             any `ClockworkError` or OSError when it may not or cannot be read. None where there are no files.
+        facts: whether the container engine is of interest → the document of this machine's `EnvFacts`. None leaves what
+            the machine decides open.
+        recorded: address and config → the attributes that were found out by an apply, while the resource is as it was
+            recorded; else nothing.
     """
 
     now: str = "1970-01-01T00:00:00Z"
     free_port: Callable[[str], int] | None = None
     read_file: Callable[[str], bytes] | None = None
+    facts: Callable[[bool], Mapping[str, Any]] | None = None
+    recorded: Callable[[str, Mapping[str, Any]], Mapping[str, Any]] = lambda address, config: _NOTHING
 
 
 class EvaluationError(Exception):

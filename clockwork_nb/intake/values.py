@@ -6,9 +6,10 @@ keys, `Unknown`, and `clockwork_nb.secrets.Sensitive` around any of them.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
-__all__ = ["SetValue", "Unknown", "contains_unknown"]
+__all__ = ["SetValue", "Unknown", "contains_unknown", "first_unknown"]
 
 
 class Unknown:
@@ -31,18 +32,29 @@ class Unknown:
 
 def contains_unknown(value: Any) -> bool:
     """Return whether *value* is or holds an `Unknown` (iterative)."""
+    return first_unknown(value) is not None
+
+
+def first_unknown(value: Any) -> Unknown | None:
+    """Return an `Unknown` that *value* is or holds; None when there is none (iterative)."""
     stack = [value]
     while stack:
         item = stack.pop()
-        if isinstance(item, Unknown):
-            return True
-        if isinstance(item, dict):
+        kind = type(item)
+        if kind is str or kind is bool or kind is int or item is None:
+            continue
+        if kind is Unknown:
+            found: Unknown = item
+            return found
+        if kind is dict:
             stack.extend(item.values())
         elif isinstance(item, (list, tuple)):
             stack.extend(item)
-        elif type(item).__name__ == "Sensitive":
+        elif isinstance(item, Mapping):
+            stack.extend(item.values())
+        elif kind.__name__ == "Sensitive":
             stack.append(item.value)
-    return False
+    return None
 
 
 class SetValue(list[Any]):

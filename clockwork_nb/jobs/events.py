@@ -199,6 +199,7 @@ EVENT_FIELDS: Final[Mapping[str, Record]] = {
         blob=HEX,
         bytes=_COUNT,
         truncated=FLAG,
+        whole=Optional(HEX),
     ),
     "step.completed": Record(
         section=_POSITIVE,

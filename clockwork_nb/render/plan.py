@@ -21,10 +21,11 @@ __all__ = ["SIGNS", "change_words", "needs_approval", "plan_html", "plan_text", 
 
 SIGNS: Final = {
     "create": "+", "update": "~", "replace": "±", "delete": "-", "verify": "✓", "forget": "∅", "noop": " ", "run": "▸",
+    "move": "→", "import": "↘",
 }  # fmt: skip
 """The sign of each kind of change."""
 
-_ORDER: Final = ("create", "update", "replace", "delete", "forget", "run", "verify")
+_ORDER: Final = ("create", "update", "replace", "delete", "forget", "move", "import", "run", "verify")
 _PLAIN: Final = re.compile(r"[\w./:@+-]{1,64}")
 _DIFF_LINES: Final = 400
 _STEPS_SHOWN: Final = 100
@@ -39,6 +40,9 @@ def change_words(document: Mapping[str, Any], *, unchanged: bool = True, verb: s
     for change in document["changes"]:
         counts[change["kind"]] = counts.get(change["kind"], 0) + 1
     parts = [f"{counts[kind]:,} {verb}{kind}" for kind in _ORDER if kind in counts]
+    later = sum(1 for change in document["changes"] if change.get("deferred"))
+    if later:
+        parts.append(f"{later:,} of them later")
     if unchanged and "noop" in counts:
         parts.append(f"{counts['noop']:,} unchanged")
     return ", ".join(parts)
@@ -104,7 +108,8 @@ def _changing(document: Mapping[str, Any]) -> frozenset[str]:
 def _title(change: Mapping[str, Any]) -> str:
     # What "+ create" and "- delete" say by themselves is not said twice.
     reason = "" if change["reason"] in _PLAIN_REASONS else visible(change["reason"])
-    return ", ".join(filter(None, (visible(change["describe"]), reason)))
+    later = f"later: {visible(change['deferred'])}" if change.get("deferred") else ""
+    return ", ".join(filter(None, (visible(change["describe"]), reason, later)))
 
 
 # --- text -------------------------------------------------------------------------------------------------------
@@ -134,7 +139,7 @@ def plan_text(
     rows = _change_lines(document, paint, width)
     if rows:
         lines += ["", *rows]
-    aside = _drift_lines(document, paint) + _not_loaded_lines(document, paint)
+    aside = _drift_lines(document, paint) + _not_loaded_lines(document, paint) + _later_lines(document, paint)
     if aside:
         lines += ["", *aside]
     outputs = _output_lines(document, width)
@@ -152,6 +157,8 @@ def _headline(document: Mapping[str, Any], digest: str, paint: Paint, observed_s
         parts[0] = paint.bold(f"Destroy plan {short_digest(digest)}")
     if document["targets"]:
         parts.append("only " + clip(", ".join(map(visible, document["targets"])), 60))
+    if document.get("excluded"):
+        parts.append("without " + clip(", ".join(map(visible, document["excluded"])), 60))
     if needs_approval(document):
         risks = risk_words(document)
         parts.append(paint.warn("needs approval" + (f" ({risks})" if risks else "")))
@@ -161,6 +168,8 @@ def _headline(document: Mapping[str, Any], digest: str, paint: Paint, observed_s
 def _nothing(document: Mapping[str, Any], observed_s: float | None) -> str:
     count = sum(change["kind"] in {"noop", "verify"} for change in document["changes"])
     observed = f" (observed in {observed_s:.1f} s)" if observed_s is not None else ""
+    if not count and (document["targets"] or document.get("excluded")):
+        return f"Nothing to do. Nothing of what is declared here was chosen{observed}."
     if not count:
         what = "Nothing is left to destroy" if document["destroy"] else "No resource is declared here"
         return f"Nothing to do. {what}{observed}."
@@ -180,7 +189,7 @@ def _change_lines(document: Mapping[str, Any], paint: Paint, width: int) -> list
         sign = _paint_kind(paint, kind, f"{SIGNS[kind]} {kind:<9}")
         address = clip_middle(visible(change["address"]), column - 2)
         risk = f"risk: {', '.join(map(visible, change['risk']))}" if change["risk"] else ""
-        attributes = change["attributes"] if kind in {"update", "replace"} else []
+        attributes = change["attributes"] if kind != "verify" else []
         carrier = next((a for a in attributes if a.get("forces_replacement")), None)
         extra = [_needs(change, changing), "" if carrier else risk]
         words = f"{pad(_title(change), _DESCRIBE_COLUMNS - 2)}  " + "".join(f"{word}       " for word in extra if word)
@@ -198,7 +207,7 @@ def _change_lines(document: Mapping[str, Any], paint: Paint, width: int) -> list
 def _paint_kind(paint: Paint, kind: str, text: str) -> str:
     painter = {
         "create": paint.good, "verify": paint.good, "update": paint.warn, "replace": paint.other,
-        "delete": paint.bad, "forget": paint.bad, "run": paint.other,
+        "delete": paint.bad, "forget": paint.bad, "run": paint.other, "move": paint.other, "import": paint.other,
     }  # fmt: skip
     return painter[kind](text)
 
@@ -280,6 +289,18 @@ def _not_loaded_lines(document: Mapping[str, Any], paint: Paint) -> list[str]:
     return [f"  {paint.dim('not loaded')} {address}: {words}" for address, words in _not_loaded_words(document)]
 
 
+def _later_words(document: Mapping[str, Any]) -> str:
+    """Return what the reader must know when part of the plan waits; empty when nothing does."""
+    if not any(change.get("deferred") for change in document["changes"]):
+        return ""
+    return "what waits is planned again, and asked about again, when what it waits for is known"
+
+
+def _later_lines(document: Mapping[str, Any], paint: Paint) -> list[str]:
+    words = _later_words(document)
+    return [f"  {paint.dim('later')}      {words}"] if words else []
+
+
 def _output_lines(document: Mapping[str, Any], width: int) -> list[str]:
     lines: list[str] = []
     for output in document["outputs"]:
@@ -319,11 +340,13 @@ def plan_html(
         body.append(_html_table(document))
     body += [_note("drift", f"{address} {words}", "cw-warn") for address, words in _drift_words(document)]
     body += [_note("not loaded", f"{address}: {words}", "cw-muted") for address, words in _not_loaded_words(document)]
+    if _later_words(document):
+        body.append(_note("later", _later_words(document), "cw-muted"))
     steps = document["actions"]["steps"]
     if graph and needs_approval(document):
-        from clockwork_nb.render.graph import plan_svg
+        from clockwork_nb.render.graph import plan_graph_svg
 
-        drawing = element("div", Markup(plan_svg(document)), class_="cw-graph")
+        drawing = element("div", Markup(plan_graph_svg(document)), class_="cw-graph")
         body.append(element("details", element("summary", "graph"), drawing))
     if steps:
         body.append(_html_actions(steps))
@@ -340,6 +363,8 @@ def _html_header(document: Mapping[str, Any], digest: str, observed_s: float | N
     risks = risk_words(document)
     title = "Destroy plan" if document["destroy"] else "Plan"
     only = f" · only {clip(', '.join(map(visible, document['targets'])), 60)}" if document["targets"] else ""
+    if document.get("excluded"):
+        only += f" · without {clip(', '.join(map(visible, document['excluded'])), 60)}"
     pill: Child = None
     if needs_approval(document):
         words = f"needs approval{f': {risks}' if risks else ''}"
@@ -367,7 +392,7 @@ def _html_row(change: Mapping[str, Any], changing: frozenset[str], checks: Mappi
     words = [_title(change), _needs(change, changing)]
     if change["risk"]:
         words.append(f"risk: {', '.join(change['risk'])}")
-    attributes = change["attributes"] if kind in {"update", "replace"} else []
+    attributes = change["attributes"] if kind != "verify" else []
     then = [] if kind == "verify" else [f"then {words}" for words in checks.get(change["address"], ())]
     cell = element(
         "td",

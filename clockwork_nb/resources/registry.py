@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, Final
 
 from clockwork_nb.errors import InvalidInputError
 from clockwork_nb.ports import Registry, ResourceType
@@ -11,70 +12,132 @@ from clockwork_nb.resources.check import TYPE as CHECK
 from clockwork_nb.resources.command import TYPE as COMMAND
 from clockwork_nb.resources.directory import TYPE as DIRECTORY
 from clockwork_nb.resources.file import TYPE as FILE
+from clockwork_nb.resources.image import TYPE as IMAGE
+from clockwork_nb.resources.repository import TYPE as REPOSITORY
+from clockwork_nb.resources.schedule import TYPE as SCHEDULE
 from clockwork_nb.resources.service import TYPE as SERVICE
+from clockwork_nb.resources.terraform import TYPE as TERRAFORM
+
+if TYPE_CHECKING:
+    from importlib.metadata import EntryPoint
 
 __all__ = ["GROUP", "builtin_types", "load_types"]
 
 GROUP = "clockwork_nb.resources"
 """The entry point group of third-party types; each entry is named like the type and leads to its ``TYPE``."""
 
+_RESERVED: Final = frozenset(
+    {
+        "count", "data", "each", "import", "job", "local", "locals", "module", "moved", "output", "path", "policy",
+        "provider", "removed", "resource", "self", "terraform", "var", "variable",
+    }
+)  # fmt: skip
+"""Words of the language, which a configuration asks for all the time: no package's type can be called so."""
+
 
 def builtin_types() -> Registry:
     """Return the types of this package under their names and aliases. Imports no pydantic."""
     types: dict[str, ResourceType] = {}
-    for kind in (FILE, DIRECTORY, COMMAND, SERVICE, CHECK):
+    for kind in (FILE, DIRECTORY, COMMAND, IMAGE, SERVICE, REPOSITORY, SCHEDULE, TERRAFORM, CHECK):
         for name in (kind.name, *kind.aliases):
             types[name] = kind
     return MappingProxyType(types)
 
 
 def load_types() -> Registry:
-    """Return all installed types. Entry points are read only when a name is asked for that is not built in.
+    """Return all installed types.
 
-    A built-in name can not be taken over.
+    The entry points of other packages are read when a name is asked for that is not built in, and each of them is
+    loaded when it is asked for itself. A built-in name or a word of the language can not be taken over. Iterating gives
+    the names of all types, and the aliases of the built-in ones.
     """
     return _InstalledTypes(builtin_types())
 
 
 class _InstalledTypes(Mapping[str, ResourceType]):
-    """Built-in types first, then what other packages install."""
+    """Built-in types first, then what other packages install.
+
+    Looking a type up raises InvalidInputError when its package is broken; the types of other packages are not affected.
+    """
 
     def __init__(self, builtin: Registry) -> None:
         self._builtin = builtin
-        self._installed: dict[str, ResourceType] | None = None
+        self._found: Mapping[str, EntryPoint] | None = None
+        self._loaded: dict[str, ResourceType] = {}
+        self._aliases: Mapping[str, str] | None = None
 
     def __getitem__(self, name: str) -> ResourceType:
         found = self._builtin.get(name)
-        return found if found is not None else self._others()[name]
+        if found is not None:
+            return found
+        if name in _RESERVED:
+            raise KeyError(name)
+        entries = self._entries()
+        return self._load(name if name in entries else self._aliased()[name])
+
+    def get(self, name: str, default: Any = None) -> Any:
+        # Asked several times for each resource of a plan; the inherited one raises and catches.
+        found = self._builtin.get(name)
+        return found if found is not None else super().get(name, default)
 
     def __iter__(self) -> Iterator[str]:
         yield from self._builtin
-        yield from (name for name in self._others() if name not in self._builtin)
+        yield from self._entries()
 
     def __len__(self) -> int:
-        return len(self._builtin.keys() | self._others().keys())
+        return len(self._builtin) + len(self._entries())
 
-    def _others(self) -> Mapping[str, ResourceType]:
-        if self._installed is None:
-            self._installed = _read_entry_points(self._builtin)
-        return self._installed
+    def _entries(self) -> Mapping[str, EntryPoint]:
+        if self._found is None:
+            self._found = _read_entry_points(self._builtin)
+        return self._found
+
+    def _load(self, name: str) -> ResourceType:
+        if name not in self._loaded:
+            self._loaded[name] = _load(self._entries()[name])
+        return self._loaded[name]
+
+    def _aliased(self) -> Mapping[str, str]:
+        if self._aliases is None:
+            aliases: dict[str, str] = {}
+            for name in self._entries():
+                try:
+                    kind = self._load(name)
+                except InvalidInputError:
+                    continue  # who asks for it by its name is told
+                for alias in kind.aliases:
+                    aliases.setdefault(alias, name)
+            self._aliases = aliases
+        return self._aliases
 
 
-def _read_entry_points(builtin: Registry) -> dict[str, ResourceType]:
+def _read_entry_points(builtin: Registry) -> dict[str, EntryPoint]:
     # importlib.metadata costs start-up time, and few configurations need it.
     from importlib.metadata import entry_points
 
-    out: dict[str, ResourceType] = {}
+    out: dict[str, EntryPoint] = {}
     for entry in sorted(entry_points(group=GROUP), key=lambda e: (e.name, e.value)):
-        if entry.name in builtin or entry.name in out:
-            continue
-        try:
-            kind = entry.load()
-        except (ImportError, AttributeError) as error:
-            raise InvalidInputError(
-                f'the resource type "{entry.name}" is installed but does not load: {error}',
-                hint=f"It is the entry point {entry.value}; update or uninstall that package.",
-            ) from error
-        for name in (entry.name, *kind.aliases):
-            out.setdefault(name, kind)
+        if entry.name not in builtin and entry.name not in _RESERVED:
+            out.setdefault(entry.name, entry)
     return out
+
+
+def _load(entry: EntryPoint) -> ResourceType:
+    from clockwork_nb.resources.foreign import NAME, ForeignType
+
+    distribution = getattr(entry, "dist", None)
+    package = f"{distribution.name} {distribution.version}" if distribution is not None else entry.value.split(":")[0]
+    if not NAME.match(entry.name):
+        raise InvalidInputError(
+            f"the package {package} installs a resource type under the name {entry.name!r}, which can be none",
+            hint="A type is called by lower-case letters, digits and underscores.",
+        )
+    try:
+        kind = entry.load()
+    except Exception as error:
+        raise InvalidInputError(
+            f'the resource type "{entry.name}" is installed but does not load: {type(error).__name__}: {error}',
+            hint=f"It is the entry point {entry.value} of the package {package}; update or uninstall that.",
+            details={"type": entry.name, "package": package},
+        ) from error
+    return ForeignType(kind, entry.name, package)

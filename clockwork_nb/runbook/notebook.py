@@ -72,12 +72,12 @@ class Notebook:
 
         What has mistakes is left out: the run stops at it anyway.
         """
-        from clockwork_nb.resources.registry import builtin_types
+        from clockwork_nb.resources.registry import load_types
         from clockwork_nb.session.configuration import ConfigurationSources
         from clockwork_nb.workspace import notebook_workspace
 
         path = self.path.absolute()
-        sources = ConfigurationSources(notebook_workspace(path.parent, path.stem), builtin_types(), {})
+        sources = ConfigurationSources(notebook_workspace(path.parent, path.stem), load_types(), {})
         for cell in self.cells:
             source = cell["source"].lstrip()
             with contextlib.suppress(InvalidInputError):

@@ -270,9 +270,15 @@ class ConfigurationSources:
         return digest(seal({"texts": texts, "values": values, "verb": verb, "options": choices}, key))
 
     def evaluate(
-        self, options: PlanOptions, *, now: str, free_port: Callable[[str], int]
+        self,
+        options: PlanOptions,
+        *,
+        now: str,
+        free_port: Callable[[str], int],
+        facts: Callable[[bool], Mapping[str, Any]] | None = None,
+        recorded: Callable[[str, Mapping[str, Any]], Mapping[str, Any]] = lambda address, config: {},
     ) -> tuple[Desired, list[Diagnostic]]:
-        """Return the evaluated configuration and the warnings.
+        """Return the evaluated configuration and the warnings. Arguments as `EvaluationContext`.
 
         Raises:
             ConfigurationError: with every mistake.
@@ -281,7 +287,9 @@ class ConfigurationSources:
         from clockwork_nb.intake.expressions import EvaluationContext
 
         configuration = self.configuration()
-        context = EvaluationContext(now=now, free_port=free_port, read_file=self._project_file)
+        context = EvaluationContext(
+            now=now, free_port=free_port, read_file=self._project_file, facts=facts, recorded=recorded
+        )
         desired, found = evaluate(configuration, types=self.types, inputs=self.inputs(options), context=context)
         items = found.sorted()
         errors = [d for d in items if d.severity is Severity.ERROR]

@@ -108,7 +108,15 @@ def _go_on(session: Session, run: JobRun, known: SectionState, options: PlanOpti
     from clockwork_nb.forge.artifacts import StagedBundle
 
     folder = session.workspace.shown(session.workspace.build_dir)
-    return Section(session, known.verb, planned, Built(bundle, StagedBundle(bundle), folder), run, known.number)
+    return Section(
+        session,
+        known.verb,
+        planned,
+        Built(bundle, StagedBundle(bundle), folder, session.tier().tier),
+        run,
+        known.number,
+        options=options,
+    )
 
 
 def _names_secrets(document: Mapping[str, Any]) -> bool:
@@ -153,19 +161,28 @@ def _ask_again(session: Session, run: JobRun, known: SectionState, options: Plan
         return None
     built = session.build(planned)
     decision = run.state().decision_for(known.number)
-    here = decision is None or decision.binds["environment"] == run.state().environment
+    policy = session.policy().digest
+    here = decision is None or (
+        (decision.binds["environment"], decision.binds["policy"]) == (run.state().environment, policy)
+    )
     same = planned.digest == known.plan and built.bundle.digest == known.bundle and here
-    section = Section(session, known.verb, planned, built, run, known.number)
+    section = Section(session, known.verb, planned, built, run, known.number, options=options)
     if same:
         if decision is None:
             session.ask(run, section)
         return section
     moved = _moved(run, known, planned, built)
-    prior = session.prior()
-    state = prior.to_document() if prior.lineage else None
-    plan_blob, bundle_blob, state_blob = put_evidence(run, planned, built, state)
+    plan_blob, bundle_blob, state_blob = put_evidence(run, planned, built, planned.state)
     run.writer.append(
-        bind_drafts(known.number, planned, built, plan_blob=plan_blob, bundle_blob=bundle_blob, state_blob=state_blob)
+        bind_drafts(
+            known.number,
+            planned,
+            built,
+            policy=policy,
+            plan_blob=plan_blob,
+            bundle_blob=bundle_blob,
+            state_blob=state_blob,
+        )
     )
     section.notice = f"The plan that was asked about no longer fits: {moved}"
     session.ask(run, section)
@@ -179,6 +196,6 @@ def _moved(run: JobRun, known: SectionState, planned: Planned, built: Built) -> 
         before = parse_json(run.writer.get_blob(known.plan), what="the recorded plan")
         return "; ".join(explain_stale(before, planned.document)) or "the plan differs"
     if built.bundle.digest == known.bundle:
-        return "the environment is another one"
+        return "the environment or the operator's policy is another one"
     edited = ", ".join(built.staged.edited)
     return f"scripts changed ({edited})" if edited else "scripts changed"

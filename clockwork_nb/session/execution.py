@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 import re
 import threading
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
-from clockwork_nb.canonical import canonical_json
+from clockwork_nb.canonical import canonical_json, parse_json
 from clockwork_nb.ports import Draft, EventView
 from clockwork_nb.secrets import Redactor
 from clockwork_nb.session.recovery import recovered_state
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Executed", "execute", "secret_variables"]
 
+_LOG: Final = logging.getLogger(__name__)
 _LOST_GRACE_S: Final = 0.5
 """From SIGTERM to SIGKILL for the steps of a job that another process has taken over."""
 
@@ -60,19 +63,23 @@ def execute(
         StateLockedError: another process changes this workspace.
         ArtifactChangedError, PlanStaleError, UnsafeOperationError, LeaseLostError, StoreIOError: as the runner.
     """
-    from clockwork_nb.forge.confinement import probe
     from clockwork_nb.forge.launch import Launcher
-    from clockwork_nb.forge.lock import LOCK_NAME, WorkspaceLock
+    from clockwork_nb.forge.lock import LOCK_NAME, WorkspaceLock, left_behind_text
+    from clockwork_nb.forge.preconditions import check_unmoved
     from clockwork_nb.forge.runner import RunContext, run_section
     from clockwork_nb.forge.state import StateFile
     from clockwork_nb.jobs.progress import RunProgress
+    from clockwork_nb.session.policy import refuse_runtimes
 
     assert section.built is not None
     bundle = section.built.bundle
     state = run.state()
     known = state.sections[section.number]
     decision = state.decision_for(section.number)
-    confinement = probe()
+    # Never weaker than what was reviewed: the plan names its tier.
+    confinement = session.tier(*(f["confinement"] for f in [section.planned.document.get("facts")] if f))
+    policy = session.policy()
+    refuse_runtimes(policy, bundle)
     redactor = Redactor()
     inherited = session.inherited_environment()
     for value in (*bundle.secrets.values(), *_secret_variables(section), *secret_variables(inherited).values()):
@@ -89,8 +96,16 @@ def execute(
     done = {name for name, step in known.steps.items() if step.status == "completed"}
     done |= _pass_over(session.passed_over(), known, section, run)
     workspace = session.workspace
-    with WorkspaceLock(workspace.folder / LOCK_NAME, job=run.job_id, clock=session.clock):
+    lock = WorkspaceLock(
+        workspace.folder / LOCK_NAME, job=run.job_id, verb=section.verb, single_host=session.settings.single_host,
+        clock=session.clock,
+    )  # fmt: skip
+    with lock:
+        if lock.left_behind and lock.left_behind.get("job") != run.job_id:
+            _LOG.warning("%s", left_behind_text(lock.left_behind))
+        _end_orphans(session, run, section.number)
         document, behind = recovered_state(workspace, session.settings, run)
+        check_unmoved(_state_before(run, known), document, job=run.job_id, section=section.number)
         if behind and document is not None:
             StateFile(workspace.folder).save(canonical_json(document))
         with Launcher(confinement) as launcher:
@@ -105,6 +120,7 @@ def execute(
                 timeout_override=timeout_per_step,
                 configs=_configs(section),
                 forbidden=(session.settings.home, session.settings.config),
+                allowed_roots=policy.allowed_roots,
                 cancel=stop or threading.Event(),
                 on_lost=lambda: launcher.hurry(_LOST_GRACE_S),
                 used=state.counters,
@@ -125,9 +141,35 @@ def execute(
                 context=context,
                 on_event=tell,
             )
+        if result.error is None and section.verb == "apply" and result.state is not None:
+            late = session.late_outputs(section, result.state)
+            if late != result.state["outputs"]:
+                told = {**result.state, "outputs": late}
+                StateFile(workspace.folder).save(canonical_json(told))
+                result = replace(result, state=told)
     blob = run.writer.put_blob(canonical_json(dict(result.state))) if result.state is not None else ""
     outputs = tuple(result.state["outputs"]) if result.state is not None and section.verb == "apply" else ()
     return Executed(result, progress.snapshot(), blob, outputs)
+
+
+def _end_orphans(session: Session, run: JobRun, number: int) -> None:
+    """End what a killed run left running and say so, to the person and in the job."""
+    from clockwork_nb.jobs.commands import checkpoint
+    from clockwork_nb.session.orphans import clear_orphans, words_for
+    from clockwork_nb.session.runs import open_store
+
+    words = words_for(*clear_orphans(open_store(session.settings)))
+    if words:
+        _LOG.warning("%s", words)
+        run.writer.append([checkpoint("progress", words, section=number)])
+
+
+def _state_before(run: JobRun, known: SectionState) -> Mapping[str, Any] | None:
+    """Return the state that the section was planned from; None where there was none."""
+    if not known.state_before:
+        return None
+    document: Mapping[str, Any] = parse_json(run.writer.get_blob(known.state_before), what="the state before")
+    return document
 
 
 def _since_opening(events: Sequence[EventView], number: int) -> Sequence[EventView]:
@@ -161,7 +203,8 @@ def secret_variables(environment: Mapping[str, str]) -> dict[str, str]:
 
 
 def _tier(confinement: Any) -> str:
-    return "standard (Landlock)" if confinement.tier == "standard" else f"{confinement.tier}, {confinement.reason}"
+    words = {"standard": "standard (Landlock)", "strict": "strict (bubblewrap, seccomp, Landlock)"}
+    return words.get(confinement.tier, f"{confinement.tier}, {confinement.reason}")
 
 
 def _configs(section: Section) -> dict[str, Mapping[str, Any]]:

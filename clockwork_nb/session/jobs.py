@@ -141,6 +141,21 @@ class Jobs:
         named = naming(state, bound)
         return {"plan": str(bound["plan"]), "bundle": str(bound["bundle"]), "naming": named, "summary": asked}
 
+    def notable(self, job_id: str) -> str:
+        """Return the edits and flagged lines of the scripts that the job asks about, as text; empty without any.
+
+        Raises:
+            InvalidTransitionError: it waits for nothing.
+        """
+        from clockwork_nb.session.building import notable_of
+
+        state = self.state(job_id)
+        blobs = self.store.blobs(job_id)
+        document = parse_json(blobs.get(str(open_decision(state).binds["bundle"])), what="the recorded bundle")
+        where = parse_json(state.spec, what="the job's spec").get("workspace")
+        folder = Path(where["folder"]) if where else self.settings.work_folder(job_id)
+        return notable_of(document, blobs.get, folder / "build")
+
     # --- deciding -------------------------------------------------------------------------------------------------
 
     def approve(
@@ -341,13 +356,21 @@ class Jobs:
         decision = section.decision()
         if decision is not None and decision["decision"] == "denied":
             section.reject()
-        if section.needs_approval:
-            section.suspend()
-        on_event = printer_for(section, run.writer.events()) if printer_for is not None else None
-        return section.run(on_event=on_event, stop=stop, parallelism=parallelism, timeout_per_step=timeout_per_step)
+        while True:
+            if section.needs_approval:
+                section.suspend()
+            on_event = printer_for(section, run.writer.events()) if printer_for is not None else None
+            outcome = section.run(
+                on_event=on_event, stop=stop, parallelism=parallelism, timeout_per_step=timeout_per_step
+            )
+            following = section.following() if outcome.status == "completed" else None
+            if following is None:
+                return outcome
+            section = following
 
     def _section(self, run: JobRun, rerun: Collection[str], given: Mapping[str, str]) -> Section:
         from clockwork_nb.session.continuation import continue_section
+        from clockwork_nb.session.following import check_known
 
         state = run.state()
         if any(d.status == "denied" for d in state.decisions.values()):
@@ -362,6 +385,9 @@ class Jobs:
                 options = replace(options, variables=(*options.variables, (name, value)))
             else:
                 session.set_variable(name, value, source=item["source"])
+        for done in state.sections.values():
+            if done.outcome == "completed" and done.plan:
+                options = session.options_after(options, parse_json(run.writer.get_blob(done.plan), what="a plan"))
         inputs = session.inputs_digest(options, spec["verb"])
         notice = ""
         for known in list(state.open_sections):
@@ -374,9 +400,12 @@ class Jobs:
 
         if planned.is_empty:
             return Section(session, spec["verb"], planned, None, run, 0)
+        check_known(planned.document)
         built = session.build(planned)
         number = len(run.state().sections) + 1
-        section = session.open_section(run, number, spec["verb"], planned, built, cell="", call=0, inputs=inputs)
+        section = session.open_section(
+            run, number, spec["verb"], planned, built, cell="", call=0, inputs=inputs, options=options
+        )
         section.notice = notice
         return section
 

@@ -124,7 +124,7 @@ def section_in_journal(
         document = _document(run, known)
         planned = Planned(document, digest(dict(document)), recorded=True)
         outcome = session.restored_outcome(run, known, document)
-        return Section(session, verb, planned, None, run, known.number, restored=outcome)
+        return Section(session, verb, planned, None, run, known.number, restored=outcome, options=options)
     from clockwork_nb.session.continuation import continue_section
 
     return continue_section(session, run, known, options, inputs=inputs)

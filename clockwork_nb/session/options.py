@@ -12,6 +12,9 @@ __all__ = ["PlanOptions", "Verb"]
 Verb = str
 """``apply``, ``destroy`` or ``verify``."""
 
+_RARE = ("excluded", "replaced", "allow")
+"""Choices that stand in the document only when they were made."""
+
 
 @dataclass(frozen=True, slots=True)
 class PlanOptions:
@@ -20,6 +23,10 @@ class PlanOptions:
     Attributes:
         destroy: plan the removal of everything recorded.
         targets: addresses to limit the plan to (with what they need); empty means all.
+        excluded: addresses to leave alone (with what stands on them).
+        replaced: addresses to make anew.
+        allow: what may run while planning, besides what the operator's policy allows: ``terraform``.
+        imports: address and id of existing things; then the plan takes these into the state and does nothing else.
         prune: also delete resources whose cell or file was not read.
         variables: ``--var`` pairs in order; the text is converted to the declared type.
         var_files: ``--var-file`` paths in order.
@@ -27,6 +34,10 @@ class PlanOptions:
 
     destroy: bool = False
     targets: tuple[str, ...] = ()
+    excluded: tuple[str, ...] = ()
+    replaced: tuple[str, ...] = ()
+    allow: tuple[str, ...] = ()
+    imports: tuple[tuple[str, str], ...] = ()
     prune: bool = False
     variables: tuple[tuple[str, str], ...] = ()
     var_files: tuple[str, ...] = ()
@@ -36,6 +47,8 @@ class PlanOptions:
         return {
             "destroy": self.destroy,
             "targets": list(self.targets),
+            **{name: list(value) for name in _RARE if (value := getattr(self, name))},
+            **({"imports": [{"address": a, "id": i} for a, i in self.imports]} if self.imports else {}),
             "prune": self.prune,
             "variables": [{"name": k, "value": v} for k, v in self.variables],
             "var_files": list(self.var_files),
@@ -47,6 +60,10 @@ class PlanOptions:
         return cls(
             destroy=bool(doc["destroy"]),
             targets=tuple(doc["targets"]),
+            excluded=tuple(doc.get("excluded", ())),
+            replaced=tuple(doc.get("replaced", ())),
+            allow=tuple(doc.get("allow", ())),
+            imports=tuple((i["address"], i["id"]) for i in doc.get("imports", ())),
             prune=bool(doc["prune"]),
             variables=tuple((v["name"], v["value"]) for v in doc["variables"]),
             var_files=tuple(doc["var_files"]),

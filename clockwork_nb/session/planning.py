@@ -2,25 +2,17 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from clockwork_nb.diagnostics import Diagnostic
-from clockwork_nb.ports import Observation, ObserveContext
 
 if TYPE_CHECKING:
     from clockwork_nb.assembly.plan import Plan
-    from clockwork_nb.assembly.prior import PriorState
     from clockwork_nb.intake.desired import Desired
-    from clockwork_nb.ports import Registry
-    from clockwork_nb.workspace import Workspace
 
-__all__ = ["Planned", "observe_all"]
-
-_OBSERVERS = 8
+__all__ = ["Planned"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +20,8 @@ class Planned:
     """A plan and what it was made from.
 
     ``document`` is ``plan.json``; ``digest`` its digest, of which people see 8 digits. ``recorded`` says that the plan
-    was answered from the journal of a notebook run instead of being made now; then ``plan`` is None.
+    was answered from the journal of a notebook run instead of being made now; then ``plan`` is None. ``state`` is the
+    document of the state it was made from, None before the first apply.
     """
 
     document: Mapping[str, Any]
@@ -36,6 +29,7 @@ class Planned:
     plan: Plan | None = None
     desired: Desired | None = None
     diagnostics: tuple[Diagnostic, ...] = ()
+    state: Mapping[str, Any] | None = None
     observed_s: float = 0.0
     recorded: bool = False
     next_lines: tuple[str, ...] = field(default=())
@@ -51,6 +45,11 @@ class Planned:
         return any(c["kind"] not in {"noop", "verify"} for c in self.document["changes"]) or any(
             o["before"] != o["after"] for o in self.document["outputs"]
         )
+
+    @property
+    def deferred(self) -> tuple[str, ...]:
+        """Addresses whose change is planned again once what it waits for is known, sorted."""
+        return tuple(sorted(c["address"] for c in self.document["changes"] if c.get("deferred")))
 
     @property
     def risks(self) -> tuple[str, ...]:
@@ -78,30 +77,3 @@ class Planned:
 
         body = plan_html(self.document, self.digest, observed_s=self.observed_s)
         return render_html(self.diagnostics) + body if self.diagnostics else body
-
-
-def observe_all(
-    desired: Desired | None, prior: PriorState, types: Registry, workspace: Workspace
-) -> tuple[dict[str, Observation], float]:
-    """Return what is really there for every resource wanted or recorded, and how many seconds looking took.
-
-    Reads only. A recorded resource is looked at where it was recorded, a new one where it would be.
-    """
-    wanted = desired.resources if desired is not None else {}
-    addresses = sorted({*wanted, *prior.resources})
-    started = time.monotonic()
-
-    def look(address: str) -> Observation:
-        recorded = prior.resources.get(address)
-        instance = wanted.get(address)
-        kind = types[recorded.type if recorded is not None else address.split(".", 1)[0]]
-        config = recorded.config if recorded is not None else (instance.config if instance is not None else {})
-        where = ObserveContext(workspace.root, workspace.folder, address)
-        return kind.observe(config, recorded.identity if recorded is not None else None, where)
-
-    if len(addresses) <= _OBSERVERS:
-        found = {a: look(a) for a in addresses}
-    else:
-        with ThreadPoolExecutor(_OBSERVERS, thread_name_prefix="observe") as pool:
-            found = dict(zip(addresses, pool.map(look, addresses), strict=True))
-    return found, time.monotonic() - started

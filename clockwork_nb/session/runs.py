@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from clockwork_nb import __version__
-from clockwork_nb.canonical import digest, parse_json
+from clockwork_nb.canonical import parse_json
 from clockwork_nb.errors import (
     ClockworkError,
     EnvironmentMismatchError,
@@ -287,7 +287,3 @@ def _reason(error: BaseException) -> tuple[str, str]:
     if isinstance(error, Exception):
         return ClockworkError.code, f"{type(error).__name__}: {error}"
     return InterruptedByUserError.code, "the run was stopped"
-
-
-POLICY_DIGEST = digest({})
-"""Digest of the operator policy in force: none is read yet, so it is that of the empty policy."""

@@ -43,6 +43,8 @@ def plan_from_file(session: Session, path: Path, given: PlanOptions) -> tuple[Pl
         given,
         destroy=bool(saved.document["destroy"]),
         targets=tuple(saved.document["targets"]),
+        excluded=tuple(saved.document.get("excluded", ())),
+        replaced=tuple(saved.document.get("replace", ())),
         prune=bool(saved.document["prune"]),
     )
     planned = session.make_plan(options)

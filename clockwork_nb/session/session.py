@@ -3,32 +3,37 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from clockwork_nb.canonical import digest
 from clockwork_nb.clock import Clock, SystemClock, rfc3339
-from clockwork_nb.errors import StoreIOError
+from clockwork_nb.errors import ConfigurationError, InvalidInputError, StoreIOError
 from clockwork_nb.ports import Draft
 from clockwork_nb.session.configuration import CellReport, ConfigurationSources
 from clockwork_nb.session.free_ports import FreePorts
 from clockwork_nb.session.options import PlanOptions
-from clockwork_nb.session.planning import Planned, observe_all
+from clockwork_nb.session.planning import Planned
 from clockwork_nb.session.runs import TOOL_VERSION, JobRun
 from clockwork_nb.session.sections import Section, SectionOutcome, bind_drafts, put_evidence
 from clockwork_nb.settings import Settings, load_settings
 from clockwork_nb.workspace import Workspace, folder_workspace, notebook_workspace
 
 if TYPE_CHECKING:
+    from clockwork_nb.assembly.plan import Plan
     from clockwork_nb.assembly.prior import PriorState
     from clockwork_nb.diagnostics import Diagnostic
+    from clockwork_nb.forge.confinement import Confinement
     from clockwork_nb.forge.step import OnOutput
-    from clockwork_nb.intake.desired import EnvFacts
+    from clockwork_nb.intake.desired import Desired, EnvFacts
     from clockwork_nb.jobs.model import JobState, SectionState
+    from clockwork_nb.policy import Policy
     from clockwork_nb.ports import Registry
     from clockwork_nb.session.building import Built
+    from clockwork_nb.session.drifting import Drifted
+    from clockwork_nb.session.planning_inputs import PlanningInputs
 
 __all__ = ["Session"]
 
@@ -47,6 +52,10 @@ class Session:
     """How many different persons must approve what this session asks about, from 1 to 9."""
     progress_every_s = 60.0
     """How often the steps of a section tell how far they are, as a checkpoint of the job; 0 after each."""
+    confinement = ""
+    """The weakest tier that steps may run under, besides what policy and environment demand; empty for no demand."""
+    policy_decides = True
+    """Whether the operator's auto_approve may answer; not where the author of a job asked for a person."""
     section_ends_job = True
     """Whether a job of this process's own is at its end when its section is."""
 
@@ -58,12 +67,12 @@ class Session:
         clock: Clock | None = None,
         types: Registry | None = None,
     ) -> None:
-        from clockwork_nb.resources.registry import builtin_types
+        from clockwork_nb.resources.registry import load_types
 
         self.workspace = workspace
         self.settings = settings or load_settings()
         self.clock = clock or SystemClock()
-        self.types = types if types is not None else builtin_types()
+        self.types = types if types is not None else load_types()
         self.sources = ConfigurationSources(workspace, self.types, self.settings.cw_vars)
         self.place = ""
         """Where a waiting text says the run stopped ("cell 9 (%cw_apply)"); set by the notebook side."""
@@ -79,6 +88,7 @@ class Session:
         self._calls: dict[tuple[str, str], int] = {}
         self._now = ""
         self._passing_key = b""
+        self._edits: dict[str, bool] = {}
 
     def inherited_environment(self) -> Mapping[str, str]:
         """Return the variables of steps that inherit their environment: none of a configuration's steps does."""
@@ -136,7 +146,6 @@ class Session:
     def validate(self) -> tuple[Diagnostic, ...]:
         """Return every finding about the configuration, values included; empty when all is well."""
         from clockwork_nb.diagnostics import Severity
-        from clockwork_nb.errors import ConfigurationError
 
         found = self.sources.diagnostics()
         if any(d.severity is Severity.ERROR for d in found):
@@ -151,13 +160,46 @@ class Session:
         """Return source key → what it declares."""
         return self.sources.declared()
 
+    def is_declared(self, address: str) -> bool:
+        """Return whether the configuration declares *address*; one without any text declares nothing.
+
+        Raises:
+            ConfigurationError: there are mistakes.
+        """
+        try:
+            return address in self.sources.configuration().resources
+        except ConfigurationError:
+            raise
+        except InvalidInputError:  # there is no text at all yet
+            return False
+
     # --- facts and state ------------------------------------------------------------------------------------------
 
-    def facts(self) -> EnvFacts:
-        """Return this machine's facts, collected once a process."""
+    def facts(self, *, engine: bool = False) -> EnvFacts:
+        """Return this machine's facts; with *engine* also which container engine is here, which costs asking it."""
         from clockwork_nb.forge.facts import collect_facts
 
-        return collect_facts()
+        return replace(collect_facts(engine=engine), confinement=self.tier().tier)
+
+    def policy(self) -> Policy:
+        """Return the operator's policy as it is now.
+
+        Raises:
+            UnsafeOperationError, InvalidInputError: it cannot be relied on.
+        """
+        from clockwork_nb.session.policy import operator_policy
+
+        return operator_policy(self.settings)
+
+    def tier(self, *demands: str) -> Confinement:
+        """Return the tier that steps run under: what is demanded, here and of *demands*, or the machine's usual one.
+
+        Raises:
+            UnsafeOperationError: this machine offers less.
+        """
+        from clockwork_nb.session.policy import tier_for
+
+        return tier_for(self.settings, self.policy(), self.confinement, *demands)
 
     def prior(self) -> PriorState:
         """Return the recorded state, with what the last job's log knows beyond the file.
@@ -226,28 +268,89 @@ class Session:
 
     def make_plan(self, options: PlanOptions) -> Planned:
         """Return a fresh plan, never one from a journal."""
-        from clockwork_nb.assembly.planner import make_plan
+        from clockwork_nb.session.collecting import collecting_later
 
-        prior = self.prior()
-        ports = self._ports(prior)
-        desired, warnings = self.sources.evaluate(options, now=self._frozen_now(), free_port=ports)
-        observations, seconds = observe_all(desired, prior, self.types, self.workspace)
-        plan = make_plan(
-            desired,
-            prior,
-            observations,
-            types=self.types,
-            facts=self.facts(),
-            tool_version=TOOL_VERSION,
-            secret_key=self._secret_key(),
-            destroy=options.destroy,
-            targets=options.targets,
-            prune=options.prune,
-        )
+        with collecting_later():
+            return self._make_plan(options)
+
+    def _make_plan(self, options: PlanOptions) -> Planned:
+        from clockwork_nb.session.planning_inputs import gather, reconsidered
+
+        made = gather(self, options)
+        plan = self._plan_from(made, options)
+        while (other := reconsidered(self, options, made, plan)) is not None:
+            made = other
+            plan = self._plan_from(made, options)
         document = plan.to_document()
         return Planned(
-            document, digest(document), plan=plan, desired=desired, diagnostics=tuple(warnings), observed_s=seconds
+            document,
+            digest(document),
+            plan=plan,
+            desired=made.desired,
+            diagnostics=made.warnings,
+            state=made.prior.to_document() if made.prior.lineage else None,
+            observed_s=made.observed_s,
         )
+
+    def _plan_from(self, made: PlanningInputs, options: PlanOptions) -> Plan:
+        from clockwork_nb.assembly.planner import make_plan
+        from clockwork_nb.forge.facts import needs_engine
+
+        return make_plan(
+            made.desired,
+            made.prior,
+            made.observations,
+            types=self.types,
+            facts=self.facts(engine=needs_engine(self.types, made.desired, made.prior)),
+            tool_version=TOOL_VERSION,
+            secret_key=self.secret_key(),
+            destroy=options.destroy,
+            targets=options.targets,
+            excluded=options.excluded,
+            replaced=options.replaced,
+            only_import=bool(options.imports),
+            prune=options.prune,
+        )
+
+    def evaluate(
+        self,
+        options: PlanOptions,
+        prior: PriorState,
+        recorded: Callable[[str, Mapping[str, Any]], Mapping[str, Any]],
+    ) -> tuple[Desired, list[Diagnostic]]:
+        """Return what the configuration asks for on this machine, and the warnings.
+
+        Args:
+            prior: whose ports are kept.
+            recorded: see `clockwork_nb.intake.scope.EvaluationContext`.
+
+        Raises:
+            ConfigurationError: with every mistake.
+        """
+        return self.sources.evaluate(
+            options,
+            now=self._frozen_now(),
+            free_port=self._ports(prior),
+            facts=self._facts_document,
+            recorded=recorded,
+        )
+
+    def _facts_document(self, engine: bool) -> Mapping[str, Any]:
+        return self.facts(engine=engine).to_document()
+
+    def allowed(self, options: PlanOptions) -> tuple[str, ...]:
+        """Return what may run while planning: what was asked for, and what the operator's policy allows."""
+        return tuple(sorted({*options.allow, *self.policy().allow_data}))
+
+    def drift(self, options: PlanOptions | None = None) -> Drifted:
+        """Return what was changed outside since the last apply. Writes nothing.
+
+        Raises:
+            ConfigurationError: the configuration has mistakes.
+        """
+        from clockwork_nb.session.drifting import find
+
+        return find(self, options or PlanOptions())
 
     def plan_verify(self, options: PlanOptions) -> Planned:
         """Return a plan that only runs the checks.
@@ -264,7 +367,16 @@ class Session:
         addresses = {a.address for a in actions}
         changes = tuple(
             replace(
-                c, kind="verify" if c.address in addresses else "noop", after=None, attributes=(), risk=(), reason=""
+                c,
+                kind="verify" if c.address in addresses else "noop",
+                after=None,
+                attributes=(),
+                risk=(),
+                reason="",
+                moved_from="",
+                imported="",
+                identity={},
+                deferred="",
             )
             for c in planned.plan.changes
             if c.kind not in {"delete", "forget"}
@@ -330,22 +442,28 @@ class Session:
             planned = self.make_plan(options)
         if planned.is_empty:
             return self._empty(verb, options, planned, run, cell, call)
+        from clockwork_nb.session.following import check_known
+
+        check_known(planned.document)
+        self._edits = {"keep_edits": keep_edits, "force": force}
         built = self.build(planned, keep_edits=keep_edits, force=force)
         inputs = self.inputs_digest(options, verb)
         if run is None:
             run = self._own_run(verb, options, planned)
         try:
             number = len(run.state().sections) + 1
-            return self.open_section(run, number, verb, planned, built, cell=cell, call=call, inputs=inputs)
+            return self.open_section(
+                run, number, verb, planned, built, cell=cell, call=call, inputs=inputs, options=options
+            )
         except BaseException as error:
             run.break_off(error)
             raise
 
     def inputs_digest(self, options: PlanOptions, verb: str) -> str:
         """Return the digest of what this verb's answer depends on, besides the machine."""
-        return self.sources.inputs_digest(options, verb, self._secret_key())
+        return self.sources.inputs_digest(options, verb, self.secret_key())
 
-    def _secret_key(self) -> bytes:
+    def secret_key(self) -> bytes:
         """Return the workspace's key; where none can be made, one for this process, so that looking still works."""
         from clockwork_nb.forge.state import secret_key
 
@@ -359,22 +477,72 @@ class Session:
             self._passing_key = os.urandom(32)
             return self._passing_key
 
+    def go_on(self, run: JobRun, before: Section) -> Section | None:
+        """Return the section of what waited for *before*, in the same job; None when nothing is left to do.
+
+        Raises:
+            InvalidInputError: it waits for something that running *before* did not tell.
+            ConfigurationError, BundleError, ArtifactChangedError, UnsafeOperationError, StoreIOError.
+        """
+        from clockwork_nb.session.following import check_known, check_progress
+
+        done = before.planned.document
+        options = self.options_after(before.options or PlanOptions(), done)
+        if not run.own:
+            section = self.begin(before.verb, options)
+            check_progress(done, section.planned.document)
+            return section
+        try:
+            planned = self.make_plan(options)
+            if planned.is_empty:
+                run.finish("completed", "nothing was left to do")
+                return None
+            check_known(planned.document)
+            check_progress(done, planned.document)
+            built = self.build(planned, **self._edits)
+            return self.open_section(
+                run, before.number + 1, before.verb, planned, built,
+                cell="", call=0, inputs=self.inputs_digest(options, before.verb), options=options,
+            )  # fmt: skip
+        except BaseException as error:
+            run.break_off(error)
+            raise
+
+    def options_after(self, options: PlanOptions, document: Mapping[str, Any]) -> PlanOptions:
+        """Return the options of what waited for the section that was planned with *options* as *document*."""
+        from clockwork_nb.session.following import options_after
+
+        return options_after(options, document, self.sources.configuration(), self.types)
+
     def open_section(
-        self, run: JobRun, number: int, verb: str, planned: Planned, built: Built, *, cell: str, call: int, inputs: str
+        self,
+        run: JobRun,
+        number: int,
+        verb: str,
+        planned: Planned,
+        built: Built,
+        *,
+        cell: str,
+        call: int,
+        inputs: str,
+        options: PlanOptions | None = None,
     ) -> Section:
         """Write the section's opening, bind it to plan and bundle, and ask for approval when there is a change."""
         from clockwork_nb.jobs.commands import checkpoint
+        from clockwork_nb.session.policy import refuse_runtimes
 
-        prior = self.prior()
-        state = prior.to_document() if prior.lineage else None
-        plan_blob, bundle_blob, state_blob = put_evidence(run, planned, built, state)
+        refuse_runtimes(self.policy(), built.bundle)
+        plan_blob, bundle_blob, state_blob = put_evidence(run, planned, built, planned.state)
         opened = Draft(
             "section.opened", {"section": number, "verb": verb, "cell": cell, "call": call, "inputs": inputs}
         )
-        binds = bind_drafts(number, planned, built, plan_blob=plan_blob, bundle_blob=bundle_blob, state_blob=state_blob)
+        binds = bind_drafts(
+            number, planned, built, policy=self.policy().digest,
+            plan_blob=plan_blob, bundle_blob=bundle_blob, state_blob=state_blob,
+        )  # fmt: skip
         told = checkpoint("plan", _plan_words(verb, planned), section=number)
         run.writer.append([opened, *binds, told])
-        section = Section(self, verb, planned, built, run, number)
+        section = Section(self, verb, planned, built, run, number, options=options)
         self.ask(run, section)
         return section
 
@@ -400,6 +568,7 @@ class Session:
                 quorum=self._quorum_of(run.state(), section.number),
             )
         )
+        section.let_policy_decide()
 
     def _quorum_of(self, state: JobState, number: int) -> int:
         """Return how many persons must approve the section: once asked for, no less when its plan is another one."""
@@ -408,6 +577,33 @@ class Session:
             s.number for s in state.sections.values() if (s.verb, s.cell, s.call) == (here.verb, here.cell, here.call)
         }
         return max([self.quorum, *(d.quorum for d in state.decisions.values() if d.section in same)])
+
+    def late_outputs(self, section: Section, state: Mapping[str, Any]) -> list[dict[str, Any]]:
+        """Return the outputs to record after *section*, which made *state*: those that only its steps told, too.
+
+        What still cannot be told keeps the value it had.
+        """
+        from clockwork_nb.assembly.prior import PriorState
+        from clockwork_nb.forge.fold import has_unknown
+        from clockwork_nb.intake.values import contains_unknown
+        from clockwork_nb.secrets import Sensitive, seal
+        from clockwork_nb.session.planning_inputs import Known
+
+        outputs = {o["name"]: dict(o) for o in state["outputs"]}
+        asked = {o["name"] for o in section.planned.document["outputs"] if has_unknown(o["after"])}
+        if not asked:
+            return list(outputs.values())
+        prior = PriorState.from_document(dict(state))
+        desired, _ = self.evaluate(section.options or PlanOptions(), prior, Known(self, prior).attributes)
+        for output in desired.outputs:
+            if output.name in asked and not contains_unknown(output.value):
+                sensitive = output.sensitive or isinstance(output.value, Sensitive)
+                value = (
+                    output.value if isinstance(output.value, Sensitive) or not sensitive else Sensitive(output.value)
+                )
+                sealed = seal(value, self.secret_key())
+                outputs[output.name] = {"name": output.name, "value": sealed, "sensitive": sensitive}
+        return [outputs[name] for name in sorted(outputs)]
 
     def _own_run(self, verb: str, options: PlanOptions, planned: Planned) -> JobRun:
         from clockwork_nb.session.runs import open_store

@@ -36,6 +36,7 @@ class SpecSession(Session):
     """
 
     section_ends_job = False
+    policy_decides = False
 
     def __init__(
         self, spec: JobSpec, root: Path, job_id: str, *, settings: Settings, clock: Clock | None = None
@@ -99,7 +100,7 @@ class SpecSession(Session):
         staged = stage(bundle, self.workspace.build_dir, keep_edits=keep_edits, force=force, live=live)
         if staged.edited or staged.conflicts:
             check_bundle(staged.bundle, actions)
-        return Built(staged.bundle, staged, self.workspace.shown(self.workspace.build_dir))
+        return Built(staged.bundle, staged, self.workspace.shown(self.workspace.build_dir), self.facts().confinement)
 
     def inputs_digest(self, options: PlanOptions, verb: str) -> str:
         """Return the digest of the part at hand, which never changes: the job keeps its spec."""

@@ -21,6 +21,7 @@ from typing import Any
 
 from tests.bench.graphs import SHAPES, clockwork, shell_steps, terraform
 from tests.bench.jobs import job_rows
+from tests.bench.peers import peer_rows
 
 CLOCKWORK = [sys.executable, "-m", "clockwork_nb.cli"]
 _RUNNER = """
@@ -164,12 +165,14 @@ def main() -> None:
         print(
             f"       {'graph':<12} {'nodes':>6}   {'CPU s':>8} {'MiB':>6}   {'tf CPU s':>8} {'MiB':>6}   {'ratio':>7}"
         )
+        applied = apply_rows(base, env, args.steps)
         report = {
             "machine": {"python": platform.python_version(), "cores": os.cpu_count(), "kernel": platform.release()},
             "load": os.getloadavg(),
             "started": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
             "start": start_rows(base, env),
-            "apply": apply_rows(base, env, args.steps),
+            "apply": applied,
+            "peers": peer_rows(base, env, measure, args.steps, applied),
             "jobs": job_rows(base, env, measure),
             "plan": plan_rows(base, env, args.sizes, args.terraform_limit),
         }

@@ -153,6 +153,16 @@ def test_a_step_that_was_refused_is_not_tried_again(b: Bench) -> None:
     assert len(b.payloads("step.started")) == 1
 
 
+@pytest.mark.timeout(30)
+def test_a_step_says_itself_how_long_the_pause_before_its_retries_is_and_is_told_of_them(b: Bench) -> None:
+    script = 'echo "try ${CW_RETRY:-0}" >> out/log\ntest "$(wc -l < out/log)" -ge 3\n'
+    document, bundle = b.bind(make_plan(Spec("a", {"make": {"script": script, "write": ("out/x",)}})))
+    document["actions"]["steps"][0] |= {"retries": 2, "backoff_s": 0.01}
+    result = b.run(document, bundle, backoff_s=3600)  # the runner's own would never end
+    assert result.error is None and len(b.payloads("step.retried")) == 2
+    assert (b.root / "out/log").read_text() == "try 0\ntry 1\ntry 1\n"
+
+
 @pytest.mark.parametrize("moved", ["serial", "lineage"])
 def test_a_plan_of_another_moment_of_the_state_runs_nothing(b: Bench, moved: str) -> None:
     assert b.apply(make_plan(write("a", "1"))).error is None

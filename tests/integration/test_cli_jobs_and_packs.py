@@ -169,7 +169,7 @@ def test_a_job_is_named_by_its_last_characters_or_as_the_last_one(project: Proje
 
 
 def test_a_verb_that_is_planned_says_so_and_what_there_is_instead(project: Project) -> None:
-    assert "drift is not built yet" in project.run("drift", expect=6).err
+    assert "fmt is not built yet" in project.run("fmt", expect=6).err
     assert "did you mean 'apply'" in project.run("aply", expect=6).err
 
 

@@ -38,12 +38,13 @@ MUTANTS: list[Mutant] = [
         began = time.monotonic()
         try:
             outcome = self.bench.run(
-                step,
+                replace(step, vars={**step.vars, "CW_RETRY": "1"}) if failed_before else step,
                 timeout_s=limit,
                 key=f"{self.writer.job_id}:{step_id}:{self.plan_digest}",
                 log=log,
                 removes=action["change"] == "delete",
                 cancel=self.context.cancel,
+                idle_timeout_s=action.get("idle_timeout_s", 0),
             )
 """,
         """\
@@ -51,12 +52,13 @@ MUTANTS: list[Mutant] = [
         began = time.monotonic()
         try:
             outcome = self.bench.run(
-                step,
+                replace(step, vars={**step.vars, "CW_RETRY": "1"}) if failed_before else step,
                 timeout_s=limit,
                 key=f"{self.writer.job_id}:{step_id}:{self.plan_digest}",
                 log=log,
                 removes=action["change"] == "delete",
                 cancel=self.context.cancel,
+                idle_timeout_s=action.get("idle_timeout_s", 0),
             )
             self._start(step, action, artifacts, attempt, limit)
 """,
@@ -237,7 +239,9 @@ MUTANTS: list[Mutant] = [
     ),
     Mutant(
         "what-a-step-leaves-running-lives-on", "clockwork_nb/forge/launcher.py",
-        "        while hit := [p for p in self.children.read() if p not in self.steps and p not in self.stuck]:\n",
+        "        while hit := [\n"
+        "            p for p in self.children.read() if not (p in self.steps or p in self.stuck or p in self.kept)\n"
+        "        ]:\n",
         "        for hit in list[list[int]]():\n",
         "P28", (f"{_TREE}::test_processes_left_behind_are_killed_when_the_step_ends",),
     ),

@@ -1,4 +1,4 @@
-"""``service``: a long-running process, started, supervised and checked."""
+"""``service``: something that runs for long, as a container or as a supervised process, with the same words."""
 
 from __future__ import annotations
 
@@ -12,12 +12,14 @@ __all__ = ["TYPE", "ServiceType"]
 
 
 class ServiceType:
-    """A supervised process. Containers are not built yet."""
+    """A container where it has an image, else a supervised process."""
 
     name = "service"
     aliases: tuple[str, ...] = ()
-    summary = "a long-running process"
+    summary = "a long-running container or process"
     verifies = False
+    bound_to_address = True
+    """A container is labelled with its address, a process has its folder by it."""
 
     def model(self) -> type[Any]:
         """Return `ServiceConfig`."""
@@ -25,31 +27,54 @@ class ServiceType:
 
         return ServiceConfig
 
+    def needs_engine(self, config: Mapping[str, Any]) -> bool:
+        """Return whether this service needs a container engine, so that it is worth finding out which one is here."""
+        return templates.is_container(config)
+
+    def with_facts(self, config: Mapping[str, Any], facts: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Return *config* with its engine decided.
+
+        Raises:
+            InvalidInputError: E_INVALID_INPUT_SCHEMA, it needs a container engine that is not here.
+        """
+        return templates.with_facts(config, facts)
+
     def exports(self, config: Mapping[str, Any]) -> Mapping[str, Any]:
-        """Return the config with ``port`` (the first external one or null) and ``url``."""
+        """Return the config with ``port`` (the first external one or null), ``url``, ``container_id``, ``image_id``."""
         return templates.exports(config)
 
     def export_names(self) -> frozenset[str]:
-        """Return ``port`` and ``url``."""
-        return frozenset({"port", "url"})
+        """Return ``port``, ``url``, ``container_id`` and ``image_id``."""
+        return frozenset({"port", "url", "container_id", "image_id"})
 
     def replaces(self, before: Mapping[str, Any], after: Mapping[str, Any]) -> frozenset[str]:
-        """Return ``ports`` when they differ: who used the old address must look elsewhere."""
-        return frozenset({"ports"} if before.get("ports") != after["ports"] else ())
+        """Return the engine or a container's name when they differ, and a process's ports."""
+        return templates.replaces(before, after)
 
     def claims(self, config: Mapping[str, Any]) -> Sequence[str]:
-        """Return what only one resource can own: its ports, while it is to run."""
+        """Return what only one resource can own: its ports, while it is to run, and its container's name."""
         return templates.claims(config)
 
     def drift(self, config: Mapping[str, Any], observed: Observation) -> Mapping[str, tuple[Any, Any]]:
-        """Return ``status`` when it does not run although it should, or the other way round."""
+        """Return ``status`` when it does not run although it should, ``container`` when that is not the one applied,
+        and the limits that differ."""
         return templates.drift(config, observed)
 
     def actions(
         self, change: ChangeKind, config: Mapping[str, Any] | None, recorded: Mapping[str, Any] | None
     ) -> Sequence[ActionSpec]:
-        """Return ``ensure_service`` and ``verify_http``, ``stop_service``, or ``remove_service``."""
+        """Return ``pull_image``, ``ensure_service`` and a check, ``stop_service``, or ``remove_service``."""
         return templates.actions(change, config, recorded)
+
+    def actions_observed(
+        self,
+        change: ChangeKind,
+        config: Mapping[str, Any] | None,
+        recorded: Mapping[str, Any] | None,
+        observed: Observation | None,
+    ) -> Sequence[ActionSpec]:
+        """Return the same; an image that was seen to be here is not fetched."""
+        return templates.actions(change, config, recorded, observed)
 
     def risks(
         self,
@@ -58,21 +83,25 @@ class ServiceType:
         recorded: Mapping[str, Any] | None,
         observed: Observation | None,
     ) -> Sequence[str]:
-        """Return ``destroy`` for a removal, ``ports`` when ports are opened."""
+        """Return ``destroy``, ``ports``, ``mounts``, ``privileged``; fetching an image adds ``network``."""
         return templates.risks(change, config, recorded)
 
     def describe(self, config: Mapping[str, Any]) -> str:
-        """Return the engine and the ports."""
+        """Return the engine, the image and the ports."""
         return templates.describe(config)
 
     def compile(self, action: Action) -> CompiledStep:
-        """Return the spec for the supervisor, or the script of ``verify_http``."""
+        """Return the engine's script, the spec for the supervisor, or the script of a check."""
         return templates.compile_action(action)
 
     def observe(
         self, config: Mapping[str, Any], recorded: Mapping[str, Any] | None, context: ObserveContext
     ) -> Observation:
-        """Return ``status``, ``pid``, ``restarts`` and ``spec_digest`` from the supervisor's state file."""
+        """Return ``status``, ``restarts`` and what tells which one runs: from the engine, or the supervisor's files."""
+        if templates.is_container(config):
+            from clockwork_nb.resources.service.observe_container import observe_container
+
+            return observe_container(config, context)
         from clockwork_nb.resources.service.observe import observe
 
         return observe(config, context)

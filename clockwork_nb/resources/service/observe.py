@@ -27,7 +27,7 @@ def observe(config: Mapping[str, Any], context: ObserveContext) -> Observation:
         with path.open("rb") as stream:
             data = stream.read(_MAX_STATE + 1)
     except (FileNotFoundError, NotADirectoryError):
-        if config.get("state") == "stopped":
+        if config.get("state") == "stopped" and context.asked != "removed":
             # Nothing runs, and nothing should.
             return Observation(True, {"status": "stopped"}, "stopped, was never started")
         return Observation(False, detail="not started")

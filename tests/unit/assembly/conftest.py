@@ -13,6 +13,7 @@ from clockwork_nb.assembly.prior import PriorResource, PriorState
 from clockwork_nb.canonical import canonical_json, parse_json
 from clockwork_nb.diagnostics import SourceRange, SourceText
 from clockwork_nb.intake.desired import Desired, EnvFacts, Output, ResourceInstance, VariableValue
+from clockwork_nb.intake.values import contains_unknown
 from clockwork_nb.ports import Observation
 from clockwork_nb.resources.registry import builtin_types
 from clockwork_nb.secrets import seal
@@ -49,9 +50,14 @@ class World:
         variables: Sequence[VariableValue] = (),
         loaded: Sequence[str] = ("main.cw",),
         digest: str = "0" * 64,
+        **more: Any,
     ) -> Desired:
-        """Return a configuration."""
-        return Desired({r.address: r for r in resources}, tuple(outputs), tuple(variables), frozenset(loaded), digest)
+        """Return a configuration; *more* are ``moves``, ``imports`` (address → id) and ``removals``."""
+        if "imports" in more:
+            more["imports"] = {a: (import_id, SourceRange(_SOURCE, 0, 8)) for a, import_id in more["imports"].items()}
+        return Desired(
+            {r.address: r for r in resources}, tuple(outputs), tuple(variables), frozenset(loaded), digest, **more
+        )
 
     def plan(
         self,
@@ -77,13 +83,21 @@ class World:
         prior = prior or PriorState()
         resources = dict(prior.resources)
         for c in plan.changes:
+            if c.moved_from:
+                resources[c.address] = resources.pop(c.moved_from)
+            if c.deferred:
+                continue
             if c.kind in {"delete", "forget"}:
                 resources.pop(c.address, None)
             elif c.after is not None:
                 config = parse_json(canonical_json(seal(dict(c.after), self.key)))
-                resources[c.address] = PriorResource(c.type, config, c.declared_in, c.dependencies)
+                resources[c.address] = PriorResource(
+                    c.type, config, c.declared_in, c.dependencies, identity=dict(c.identity)
+                )
         outputs = {
-            o.name: parse_json(canonical_json(seal(o.after, self.key))) for o in plan.outputs if o.after is not None
+            o.name: parse_json(canonical_json(seal(o.before if contains_unknown(o.after) else o.after, self.key)))
+            for o in plan.outputs
+            if o.after is not None and (o.before is not None or not contains_unknown(o.after))
         }
         return PriorState.from_document(
             PriorState(prior.lineage or "lineage", prior.serial + 1, resources, outputs).to_document()

@@ -104,3 +104,18 @@ def test_completion_knows_options_and_addresses(shell: Any) -> None:
 )
 def test_what_the_word_at_the_cursor_can_become(line: str, answer: Any) -> None:
     assert complete(line, ("file.a", "service.b")) == answer
+
+
+def test_the_record_is_listed_and_shown_entry_by_entry(shell: Any) -> None:
+    run(shell, "%load_ext clockwork_nb")
+    assert "nothing was applied yet" in run(shell, "%cw_state")[1]
+    run(shell, CELL)
+    run(shell, "%cw_apply --auto-approve")
+    assert "State     serial 1 · 2 resources" in run(shell, "%cw_state")[1]
+    assert "directory.out" not in run(shell, "%cw_state file.*")[1]
+    shown = run(shell, "%cw_state file.a")[1]
+    assert '"x"' in shown
+    assert "declared in   web" in shown
+    result, text = run(shell, "%cw_state file.b")
+    assert result.error_in_exec.code == "E_INVALID_INPUT_SCHEMA"
+    assert "Did you mean file.a?" in text

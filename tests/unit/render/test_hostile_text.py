@@ -16,12 +16,13 @@ from clockwork_nb.jobs.progress import RunProgress
 from clockwork_nb.render.bundle import bundle_html, bundle_summary, bundle_text
 from clockwork_nb.render.declared import declared_html, declared_text
 from clockwork_nb.render.gate import waiting_text
-from clockwork_nb.render.graph import graph_text, plan_dot, plan_svg
+from clockwork_nb.render.graph import graph_text, plan_dot, plan_graph_svg
 from clockwork_nb.render.html import Markup, element, fragment, text
 from clockwork_nb.render.job import job_list_html, job_list_text, job_status_html, job_status_text
 from clockwork_nb.render.outcome import outcome_text
 from clockwork_nb.render.plan import plan_html, plan_text
 from clockwork_nb.render.progress import progress_html
+from clockwork_nb.render.state import edit_text, entry_text, history_text, state_list_text
 from clockwork_nb.render.text import clip, clip_middle, columns_of, pad, visible
 from clockwork_nb.render.theme import page
 from clockwork_nb.render.values import value_text
@@ -91,6 +92,26 @@ def views_as_text() -> dict[str, str]:
         "jobs": job_list_text([job]),
         "outcome": outcome_text(outcome, notes=[EVIL]),
         "declared": declared_text(EVIL, declared),
+        **state_views(),
+    }
+
+
+def state_views() -> dict[str, str]:
+    entry = {
+        "address": EVIL, "type": EVIL, "config": {EVIL: EVIL, "path": EVIL}, "identity": {"status": EVIL},
+        "declared_in": EVIL, "dependencies": [EVIL] * 12, "status": EVIL,
+    }  # fmt: skip
+    item = {"address": EVIL, "what": "forget", "to": EVIL, "entry": entry}
+    edit = {"serial_before": 1, "entries": [item, {**item, "what": "move"}], "forced": EVIL, "unfinished": EVIL}
+    done = {
+        "arguments": [EVIL], "outcome": EVIL, "via": EVIL, "at": EVIL, "serial_before": 1, "serial_after": 2, "verb": EVIL,
+        "by": EVIL, "forced": EVIL, "reason": EVIL,
+    }  # fmt: skip
+    return {
+        "state list": state_list_text([entry], 1),
+        "state entry": entry_text(entry, [EVIL]),
+        "state edit": edit_text(edit),
+        "state history": history_text([done]),
     }
 
 
@@ -128,11 +149,13 @@ def test_html_interprets_nothing(name: str) -> None:
 
 
 def test_the_drawing_interprets_nothing() -> None:
-    svg = plan_svg(poisoned(load("plan.json")))
-    parser = Tags()
-    parser.feed(svg)
-    assert parser.tags == {"svg", "title", "desc", "g", "path", "rect", "text"}
-    assert not any(c in svg for c in HIDDEN)
+    for standalone, more in ((False, set[str]()), (True, {"style"})):
+        svg = plan_graph_svg(poisoned(load("plan.json")), standalone=standalone)
+        parser = Tags()
+        parser.feed(svg)
+        assert parser.tags == {"svg", "title", "desc", "g", "path", "rect", "text"} | more
+        assert not any(c in svg for c in HIDDEN)
+        assert not {name for name in parser.attributes if name.startswith("on") or "href" in name}
 
 
 def test_a_page_fetches_and_runs_nothing() -> None:

@@ -38,7 +38,7 @@ def problems(kind: str, attributes: dict[str, Any]) -> list[tuple[tuple[Any, ...
 @pytest.mark.parametrize("kind", REQUIRED)
 def test_the_config_is_complete_and_plain_json(kind: str) -> None:
     made = config(kind)
-    hidden = {"image", "port", "environment"}
+    hidden = {"build", "source_repo", "port", "environment"}
     assert set(made) == set(TYPES[kind].model().model_fields) - hidden
     assert json.loads(json.dumps(made)) == made
     assert TYPES[kind].model().model_validate(made).model_dump() == made, "normalising twice changes nothing"
@@ -123,12 +123,13 @@ def test_times_that_are_none_are_refused(value: Any) -> None:
 
 def test_null_means_the_default() -> None:
     assert config("file", mode=None)["mode"] == "0644"
-    assert problems("file", {"path": "d/a", "content": None}) == [(("content",), "Field required")]
+    assert problems("file", {"path": None, "content": ""}) == [(("path",), "Field required")]
 
 
 def test_unknown_values_pass_everywhere() -> None:
     later = Unknown("later")
-    assert config("file", path=later, content=later, mode=later) == {"path": later, "content": later, "mode": later}
+    file = config("file", path=later, content=later, mode=later, backup=later)
+    assert (file["path"], file["content"], file["mode"], file["backup"]) == (later,) * 4
     service = config("service", command=later, ports=later, env={"A": later}, health_check=later)
     assert service["ports"] == later and service["env"] == {"A": later} and service["health_check"] == later
     assert config("service", port=later)["ports"] == [{"external": later, "internal": later}]
@@ -194,9 +195,9 @@ def test_a_health_check_may_be_a_block_or_an_object() -> None:
 @pytest.mark.parametrize(
     ("attributes", "words"),
     [
-        ({"image": "nginx"}, "containers are not built yet"),
-        ({"image": "nginx", "command": ["x"]}, "containers are not built yet"),
-        ({}, "Field required"),
+        ({"image": "nginx", "engine": "process"}, "an image needs a container engine"),
+        ({"image": "nginx", "build": {"context": "web"}}, "image.web.id"),
+        ({}, 'needs "command" (a process), or "image" (a container)'),
         ({"command": []}, "at least the program"),
         ({"command": "web"}, "valid list"),
         ({"command": ["x\x00"]}, "NUL"),

@@ -51,7 +51,13 @@ def test_a_file_is_written_from_data_with_its_values_in_variables() -> None:
         "héllo".encode(),
         "data",
     )
-    assert step.vars == {"CW_PATH": "out/site/index.html", "CW_PARENT": "out/site", "CW_MODE": "0644"}
+    assert step.vars == {
+        "CW_PATH": "out/site/index.html",
+        "CW_PARENT": "out/site",
+        "CW_MODE": "0644",
+        "CW_BACKUP": "out/site/index.html.cw-backup-",
+        "CW_OURS": "",
+    }
     assert step.data == {"CW_CONTENT": content.path}
     assert (step.write, step.network, step.cls, step.cwd) == (("out/site/index.html",), False, "confined", ".")
     assert "file.index" in script.content.decode().splitlines()[2]
@@ -196,8 +202,9 @@ def test_a_stopped_service_is_ensured_to_be_stopped_and_told_no_secret() -> None
     made = steps("service.w", "update", wanted)
     assert set(made) == {"stop_service"}
     step = made["stop_service"]
-    assert step.cmd[:2] == ("cw:service", "ensure") and step.secrets == {} == step.secret_vars
-    assert json.loads(step.artifacts[0].content)["state"] == "stopped"
+    assert step.cmd[:2] == ("cw:service", "stop") and step.secrets == {} == step.secret_vars
+    spec = json.loads(step.artifacts[0].content)
+    assert spec["state"] == "stopped" and spec["secret_env"] == {} == spec["env"]
 
 
 def test_a_service_is_removed_by_name_from_what_is_recorded() -> None:
@@ -277,7 +284,7 @@ def test_exports_add_what_can_be_computed() -> None:
     assert (quiet["url"], quiet["port"]) == (None, None)
     assert TYPES["service"].exports(config("service", command=["w"], port=Unknown()))["url"] == Unknown()
     for kind in ("file", "service", "directory", "command", "check"):
-        assert TYPES[kind].export_names() <= {"sha256", "size", "url", "port"}
+        assert TYPES[kind].export_names() <= {"sha256", "size", "url", "port", "container_id", "image_id"}
 
 
 def test_descriptions_are_short_and_show_no_secret() -> None:
