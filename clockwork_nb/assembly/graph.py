@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from clockwork_nb.errors import InvalidInputError
 
-if TYPE_CHECKING:
-    from clockwork_nb.assembly.plan import Plan
-
-__all__ = ["Graph", "to_dot"]
+__all__ = ["Graph"]
 
 
 class Graph:
@@ -131,36 +128,3 @@ class Graph:
                         following.append(need)
             frontier = following
         return [start]
-
-
-_COLOURS = {
-    "create": "#1a7f37",
-    "update": "#9a6700",
-    "replace": "#bc4c00",
-    "delete": "#cf222e",
-    "forget": "#cf222e",
-    "move": "#8250df",
-    "import": "#8250df",
-    "verify": "#0969da",
-    "noop": "#6e7781",
-}
-
-
-def to_dot(plan: Plan) -> str:
-    """Return *plan* as a graph in DOT (graphviz.org/doc/info/lang.html): an arrow leads to what is needed."""
-    known = {c.address for c in plan.changes}
-    lines = ["digraph plan {", "  rankdir = LR;", '  node [shape=box, fontname="sans-serif"];']
-    for change in sorted(plan.changes, key=lambda c: c.address):
-        label = _dot_text(f"{change.address}\n{change.kind}")
-        lines.append(f"  {_dot_text(change.address)} [label={label}, color={_dot_text(_COLOURS[change.kind])}];")
-    for change in sorted(plan.changes, key=lambda c: c.address):
-        lines += [
-            f"  {_dot_text(change.address)} -> {_dot_text(need)};" for need in change.dependencies if need in known
-        ]
-    return "\n".join([*lines, "}", ""])
-
-
-def _dot_text(text: str) -> str:
-    # In a quoted DOT string only the quote needs a backslash, and a backslash itself must not start an escape.
-    escaped = text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n").replace("\r", "\\r")
-    return f'"{escaped}"'

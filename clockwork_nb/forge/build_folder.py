@@ -44,20 +44,31 @@ class BuildFolder:
     def __init__(self, root: Path) -> None:
         self.root = root
         self._anchor = _anchor(root)
+        self._own = root.relative_to(self._anchor).parts
+
+    def _open_anchor(self, *, make: bool) -> int:
+        try:
+            return os.open(self._anchor, _ANCHOR)
+        except FileNotFoundError:
+            if not make:
+                raise
+            make_dirs(self._anchor)
+            return os.open(self._anchor, _ANCHOR)
 
     @contextlib.contextmanager
     def _parent(self, path: str, *, make: bool) -> Iterator[tuple[int, str]]:
-        if make:
-            make_dirs(self._anchor)
-        own = self.root.relative_to(self._anchor).parts
-        *folders, name = (*own, *path.split("/"))
-        handle = os.open(self._anchor, _ANCHOR)
+        *folders, name = (*self._own, *path.split("/"))
+        handle = self._open_anchor(make=make)
         try:
             for depth, folder in enumerate(folders):
-                if make:
+                try:
+                    deeper = os.open(folder, _DIR, dir_fd=handle)
+                except FileNotFoundError:
+                    if not make:
+                        raise
                     with contextlib.suppress(FileExistsError):
-                        os.mkdir(folder, 0o700 if depth < len(own) else 0o755, dir_fd=handle)
-                deeper = os.open(folder, _DIR, dir_fd=handle)
+                        os.mkdir(folder, 0o700 if depth < len(self._own) else 0o755, dir_fd=handle)
+                    deeper = os.open(folder, _DIR, dir_fd=handle)
                 os.close(handle)
                 handle = deeper
             yield handle, name

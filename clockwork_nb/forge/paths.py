@@ -15,6 +15,9 @@ _DEVICES = frozenset(
     {"con", "prn", "aux", "nul", "conin$", "conout$"}
     | {f"{name}{digit}" for name in ("com", "lpt") for digit in "0123456789¹²³"}
 )
+_INVISIBLE = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
+_PLAIN = re.compile(r"[ -~]*\Z")
+"""Text in which nothing is invisible: nearly every path, and asking about each character is slow."""
 _FORBIDDEN = re.compile(r'[<>:"|?*\\]')
 
 
@@ -40,7 +43,7 @@ def path_problem(path: str) -> str:
         return "it is absolute"
     if re.match(r"[A-Za-z]:", path):
         return "it names a drive"
-    if any(unicodedata.category(c) in {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"} for c in path):
+    if not _PLAIN.match(path) and any(unicodedata.category(c) in _INVISIBLE for c in path):
         return "it holds a control or invisible character"
     if found := _FORBIDDEN.search(path):
         return f"it holds {found.group()!r}"
@@ -102,4 +105,6 @@ def collisions(paths: Iterable[str]) -> list[tuple[str, str, str]]:
 
 
 def _fold(path: str) -> str:
+    if path.isascii():
+        return path.lower()
     return unicodedata.normalize("NFC", unicodedata.normalize("NFC", path).casefold())

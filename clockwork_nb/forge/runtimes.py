@@ -103,6 +103,9 @@ def script_index(cmd: Sequence[str]) -> int:
     return at if at < len(cmd) else -1
 
 
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+
+
 def argv_problems(cmd: Sequence[str]) -> list[tuple[str, str]]:
     """Return ``(what is wrong, what to do)`` for each rule that *cmd* breaks; whether the script exists is not asked."""
     if not cmd:
@@ -110,7 +113,7 @@ def argv_problems(cmd: Sequence[str]) -> list[tuple[str, str]]:
     out = [
         (f"word {i + 1} holds a line break or a control character", "Pass text with line breaks as a data artifact.")
         for i, word in enumerate(cmd)
-        if any(ord(c) < 32 or ord(c) == 127 for c in word)
+        if _CONTROL.search(word)
     ]
     if cmd[0] == BUILT_IN:
         if len(cmd) != 3 or cmd[1] not in SERVICE_VERBS:

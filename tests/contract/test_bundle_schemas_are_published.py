@@ -28,7 +28,7 @@ FOLDER = Path(clockwork_nb.__file__).parent / "schemas"
 SEED = Path(__file__).parents[1] / "conformance" / "bundles"
 FACTS = EnvFacts("linux", "x86_64", "standard", runtimes={"sh": "dash"})
 
-# One of each type, its removal and a change of it; types that need a program of their own are in their own tests.
+# One of each type.
 CONFIGURATION = """
 resource "file" "page" {
   path    = "out/page.txt"
@@ -52,6 +52,28 @@ resource "service" "web" {
 }
 resource "check" "there" {
   file_exists = "out/page.txt"
+}
+resource "repository" "site" {
+  url  = "https://example.org/site.git"
+  path = "out/site"
+}
+resource "schedule" "nightly" {
+  cron    = "0 3 * * *"
+  command = ["true"]
+}
+resource "terraform" "net" {
+  source = "net"
+}
+resource "image" "app" {
+  context = "app"
+  tags    = ["app:1"]
+  engine  = "podman"
+}
+resource "service" "boxed" {
+  image  = "localhost/app:1"
+  engine = "podman"
+  port   = 18932
+  env    = { TOKEN = var.password }
 }
 variable "text" { default = "hello" }
 variable "password" {
@@ -143,9 +165,11 @@ def _check_built(project: Project) -> set[str]:
 
 def test_what_every_resource_type_compiles_to_fits(tmp_path: Path) -> None:
     project = Project(tmp_path)
-    project.write({"main.cw": CONFIGURATION})
+    for folder in ("net", "app"):
+        (project.folder / folder).mkdir()
+    project.write({"main.cw": CONFIGURATION, "net/main.tf": "", "app/Dockerfile": "FROM scratch\n"})
     seen = _check_built(project)
-    assert {"file", "directory", "command", "service", "check"} <= seen <= set(builtin_types())
+    assert seen == {kind.name for kind in builtin_types().values()}
     job = project.run("apply", "--json", expect=4)
     assert job.error["code"] == "E_CHECKPOINT_APPROVAL_REQUIRED"
     for folder in (project.store / "jobs").iterdir():

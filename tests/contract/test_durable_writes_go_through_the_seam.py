@@ -13,7 +13,14 @@ import clockwork_nb
 PACKAGE = Path(clockwork_nb.__file__).parent
 
 # Folders and files under the rule; add a line to put more under it.
-GUARDED = ("store/*.py", "jobpack/*.py", "forge/state.py", "forge/state_history.py", "forge/lock.py", "forge/artifacts.py")
+GUARDED = (
+    "store/*.py",
+    "jobpack/*.py",
+    "forge/state.py",
+    "forge/state_history.py",
+    "forge/lock.py",
+    "forge/artifacts.py",
+)
 
 WRITING_MODES = set("wax+")
 OS_CALLS = {

@@ -213,15 +213,25 @@ class _Guard:
         """End with the author's script *text*."""
         interpreter = self.action.args["interpreter"]
         self.input("CW_SCRIPT", f"{name}.{'py' if interpreter == 'python3' else 'sh'}", text, purpose)
-        self.start(f'{interpreter} "$CW_SCRIPT"')
+        if interpreter == "sh":
+            self.go_on_in_script()
+        else:
+            self.start(f'{interpreter} "$CW_SCRIPT"')
+
+    def go_on_in_script(self) -> None:
+        """End with the author's sh script in this very shell: starting another one would cost more than most scripts do."""
+        self.body.append(f'{self._stdin("exec ")}set +eu\n. "$CW_SCRIPT"\n')
+
+    def _stdin(self, lead: str, end: str = "\n") -> str:
+        """Return the redirection of what the command reads, between *lead* and *end*; nothing when it reads nothing."""
+        if self.action.args.get("stdin") is None:
+            return ""
+        self.input("CW_STDIN", "stdin.txt", self.action.args["stdin"], "what the command reads")
+        return f'{lead}< "$CW_STDIN"{end}'
 
     def start(self, line: str) -> None:
         """End with *line*, a command that takes this script's place."""
-        redirected = ""
-        if self.action.args.get("stdin") is not None:
-            self.input("CW_STDIN", "stdin.txt", self.action.args["stdin"], "what the command reads")
-            redirected = ' < "$CW_STDIN"'
-        self.body.append(f"exec {line}{redirected}\n")
+        self.body.append(f"exec {line}{self._stdin(' ', '')}\n")
 
     def step(self, what: str) -> CompiledStep:
         """Return the finished step."""

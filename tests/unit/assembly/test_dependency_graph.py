@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
 
-from clockwork_nb.assembly.graph import Graph, to_dot
+from clockwork_nb.assembly.graph import Graph
 from clockwork_nb.errors import InvalidInputError
 
 
@@ -59,12 +57,3 @@ def test_a_cycle_of_100_000_is_found_without_recursion() -> None:
         graph.order()
     assert len(caught.value.details["cycle"]) == count
     assert len(graph.order(break_cycles=True)) == count
-
-
-def test_dot_names_every_change_and_arrow_and_escapes(world: Any) -> None:
-    plan = world.plan(world.desired(world.file('a["q\\"x"]', path="out/a"), world.file("b", needs=['file.a["q\\"x"]'])))
-    text = to_dot(plan)
-    assert text.startswith("digraph plan {") and text.endswith("}\n")
-    assert '"file.b" -> "file.a[\\"q\\\\\\"x\\"]";' in text
-    assert 'label="file.b\\\\ncreate"' not in text and 'label="file.b\\ncreate"' in text
-    assert text == to_dot(plan)
