@@ -123,7 +123,7 @@ _ONE_STEP_ONE_ACTION: Final = [
     _gate("code-as-a-word", 're.compile(r"-[efux]{1,4}\\Z")),\n        Runtime("bash"', 're.compile(r"-[cefux]{1,4}\\Z")),\n        Runtime("bash"',
           file="runtimes"),
     _gate("all-permissions-of-deno", "|allow-(?:read|write|net|env)=[^\\s*]+", "|allow-(?:read|write|net|env|run)=[^\\s*]+", f"{_LIMITS}::test_what_stands_before_the_script_is_fixed_and_harmless", file="runtimes"),
-    _gate("control-characters-in-words", "        if any(ord(c) < 32 or ord(c) == 127 for c in word)\n    ]", "        if False\n    ]",
+    _gate("control-characters-in-words", "        if _CONTROL.search(word)\n    ]", "        if False\n    ]",
           file="runtimes"),
     _gate("scripts-from-elsewhere", "    if script is None:\n", "    if script is None and step.cmd[at].startswith('/nonexistent'):\n"),
     _gate("languages-do-not-matter", "    if script.lang not in runtime.languages:\n", "    if False:\n"),

@@ -239,9 +239,7 @@ MUTANTS: list[Mutant] = [
     ),
     Mutant(
         "what-a-step-leaves-running-lives-on", "clockwork_nb/forge/launcher.py",
-        "        while hit := [\n"
-        "            p for p in self.children.read() if not (p in self.steps or p in self.stuck or p in self.kept)\n"
-        "        ]:\n",
+        "        while hit := [p for p in self.children.read() if not (p in self.steps or p in self.stuck or p in self.kept)]:\n",
         "        for hit in list[list[int]]():\n",
         "P28", (f"{_TREE}::test_processes_left_behind_are_killed_when_the_step_ends",),
     ),
