@@ -3,20 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from types import MappingProxyType
+from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final
 
 from clockwork_nb.errors import InvalidInputError
 from clockwork_nb.ports import Registry, ResourceType
-from clockwork_nb.resources.check import TYPE as CHECK
-from clockwork_nb.resources.command import TYPE as COMMAND
-from clockwork_nb.resources.directory import TYPE as DIRECTORY
-from clockwork_nb.resources.file import TYPE as FILE
-from clockwork_nb.resources.image import TYPE as IMAGE
-from clockwork_nb.resources.repository import TYPE as REPOSITORY
-from clockwork_nb.resources.schedule import TYPE as SCHEDULE
-from clockwork_nb.resources.service import TYPE as SERVICE
-from clockwork_nb.resources.terraform import TYPE as TERRAFORM
 
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoint
@@ -35,13 +26,47 @@ _RESERVED: Final = frozenset(
 """Words of the language, which a configuration asks for all the time: no package's type can be called so."""
 
 
+_BUILTIN: Final = ("file", "directory", "command", "image", "service", "repository", "schedule", "terraform", "check")
+"""The types of this package; each is the package ``clockwork_nb.resources.<name>``."""
+
+_ALIASES: Final[Mapping[str, str]] = {"custom": "command", "script": "command", "verification": "check"}
+"""Their other names."""
+
+
 def builtin_types() -> Registry:
-    """Return the types of this package under their names and aliases. Imports no pydantic."""
-    types: dict[str, ResourceType] = {}
-    for kind in (FILE, DIRECTORY, COMMAND, IMAGE, SERVICE, REPOSITORY, SCHEDULE, TERRAFORM, CHECK):
-        for name in (kind.name, *kind.aliases):
-            types[name] = kind
-    return MappingProxyType(types)
+    """Return the types of this package under their names and aliases. A type is imported when it is asked for."""
+    return _BuiltinTypes()
+
+
+class _BuiltinTypes(Mapping[str, ResourceType]):
+    """The types of this package. Most configurations use a few of them, and importing all takes longer than a small plan."""
+
+    def __init__(self) -> None:
+        self._loaded: dict[str, ResourceType] = {}
+
+    def __getitem__(self, name: str) -> ResourceType:
+        found = self._loaded.get(name)
+        if found is None:
+            canonical = _ALIASES.get(name, name)
+            if canonical not in _BUILTIN:
+                raise KeyError(name)
+            found = self._loaded[name] = import_module(f"clockwork_nb.resources.{canonical}").TYPE
+        return found
+
+    def get(self, name: str, default: Any = None) -> Any:
+        # Asked several times for each resource of a plan; the inherited one raises and catches.
+        found = self._loaded.get(name)
+        return found if found is not None else super().get(name, default)
+
+    def __contains__(self, name: object) -> bool:
+        return name in _BUILTIN or name in _ALIASES
+
+    def __iter__(self) -> Iterator[str]:
+        yield from _BUILTIN
+        yield from _ALIASES
+
+    def __len__(self) -> int:
+        return len(_BUILTIN) + len(_ALIASES)
 
 
 def load_types() -> Registry:

@@ -27,6 +27,22 @@ def test_aliases_lead_to_the_same_type() -> None:
     assert "symlink" not in types
 
 
+def test_names_and_aliases_are_those_of_the_types() -> None:
+    types = registry.builtin_types()
+    kinds = {kind.name: kind for kind in types.values()}
+    assert sorted(types) == sorted(name for kind in kinds.values() for name in (kind.name, *kind.aliases))
+    assert len(types) == len(list(types))
+
+
+def test_a_type_is_imported_when_it_is_asked_for() -> None:
+    code = (
+        "import sys; from clockwork_nb.resources.registry import load_types; t = load_types(); t['file']; "
+        "names = {m.split('.')[2] for m in sys.modules if m.startswith('clockwork_nb.resources.')}; "
+        "assert not names & {'service', 'terraform', 'schedule', 'image'}, names"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
 def test_built_in_types_are_the_declared_entry_points() -> None:
     project = tomllib.loads((Path(registry.__file__).parents[2] / "pyproject.toml").read_text())
     declared = project["project"]["entry-points"][registry.GROUP]
