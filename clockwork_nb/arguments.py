@@ -174,6 +174,7 @@ def add_drift(parser: argparse.ArgumentParser) -> None:
     add_variables(parser, "set a variable")
     parser.add_argument("--var-file", metavar="FILE", action="append", default=[], help="read variables from a file")
     add_targets(parser)
+    add_allowed(parser)
 
 
 def add_lock(parser: argparse.ArgumentParser) -> None:

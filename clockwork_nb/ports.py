@@ -216,6 +216,7 @@ class ResourceType(Protocol):
     * ``claims(config)`` → what only one resource can own at a time, ``path:<path>`` or ``port:<number>``;
     * ``needs_engine(config)`` → whether it has something that a container engine runs or keeps; only then it is found out
       which engine is here;
+    * ``mentions(config)`` → addresses that *config* names in quotes: those that are declared are needed, like references;
     * ``with_facts(config, facts)`` → *config* with what this machine decides filled in (``engine = "auto"``), where
       *facts* is the document of `clockwork_nb.intake.desired.EnvFacts`. Raises InvalidInputError with a hint when the
       machine lacks what it needs;

@@ -8,7 +8,7 @@ __all__ = ["load_ipython_extension", "unload_ipython_extension"]
 
 
 def load_ipython_extension(ipython: Any) -> None:
-    """Register the magics in *ipython* and print one line: version, workspace, confinement, engine.
+    """Register the magics in *ipython* and print one line: version, workspace, confinement.
 
     Loading twice keeps the cells that were run.
     """

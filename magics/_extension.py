@@ -55,7 +55,7 @@ def unload(shell: Any) -> None:
 
 
 def _greeting(shell: Any) -> str:
-    """Return version, workspace, confinement tier and engine in one line."""
+    """Return version, workspace and confinement tier in one line; the container engine is not asked for, that takes time."""
     from clockwork_nb import __version__
     from clockwork_nb.workspace import notebook_workspace
 
@@ -71,6 +71,4 @@ def _greeting(shell: Any) -> str:
         logging.getLogger(__name__).warning("this machine could not be looked at: %s", error)
         return " · ".join(parts)
     parts.append(f"confinement {facts.confinement}")
-    engine = facts.engine
-    parts.append("no container engine, services run as processes" if engine in {"", "process"} else f"engine {engine}")
     return " · ".join(parts)

@@ -155,7 +155,7 @@ class ClockworkMagics(Magics):
     def cw_drift(self, line: str) -> Result:
         """Show what was changed outside since the last apply. Changes nothing.
 
-        %cw_drift [--var NAME=VALUE] [--var-file FILE] [--target ADDRESS] [--exclude ADDRESS]
+        %cw_drift [--var NAME=VALUE] [--var-file FILE] [--target ADDRESS] [--exclude ADDRESS] [--allow-data KIND]
         """
         found = self.notebook.session.drift(self.notebook.options(parse("cw_drift", line)))
         return Result("drift", found.text(), found.html(), dict(found.document), found)

@@ -95,8 +95,7 @@ def decide_wanted(
     differences = diff_config(prior.config, config, key, ignore=instance.ignore_changes, forces=forces)
     anew = "" if gone else replace_because or ("tainted" if prior.status == "tainted" else "")
     replaced = bool(anew) or any(change.forces_replacement for change in differences)
-    # What is replaced does not have to be put back first.
-    drift = None if replaced else drift_of(instance.address, kind, recorded, observed, instance.ignore_changes)
+    drift = drift_of(instance.address, kind, recorded, observed, instance.ignore_changes)
 
     reasons = []
     if prior.status in _AGAIN:

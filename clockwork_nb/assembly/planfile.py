@@ -113,7 +113,7 @@ def _moved_state(saved: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
             return ["the first apply has happened since"]
         return ["it was made for another state (another lineage)"]
     if saved["serial"] != new["serial"]:
-        return [f"the state moved on: it was number {saved['serial']} and is number {new['serial']} now"]
+        return [f"the state moved on: it had serial {saved['serial']} and has serial {new['serial']} now"]
     return []
 
 
@@ -155,7 +155,8 @@ def _moved_changes(saved: Sequence[Mapping[str, Any]], new: Sequence[Mapping[str
             if kind != "noop":
                 out.append(f"{address}: {kind} is {'new in the plan' if a is None else 'no longer in the plan'}")
         elif a["kind"] != b["kind"]:
-            out.append(f"{address}: was {a['kind']} and is {b['kind']} now")
+            was, becomes = ("unchanged" if c["kind"] == "noop" else c["kind"] for c in (a, b))
+            out.append(f"{address}: was {was} and is {becomes} now")
         elif a["before"] != b["before"]:
             out.append(f"{address}: it was applied differently since")
         elif a["after"] != b["after"]:

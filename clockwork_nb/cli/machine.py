@@ -28,8 +28,10 @@ def doctor(args: argparse.Namespace, out: Output) -> int:
     """Say what this machine offers."""
     document = _facts()
     out.document(document)
+    width = max(len(name) for name, _ in document["lines"] if name not in VARIABLES)
+    wide = max(map(len, VARIABLES))
     for name, value in document["lines"]:
-        out.text(f"{name:<14} {value}")
+        out.text(f"{name:<{wide if name in VARIABLES else width}}  {value}")
     return 0
 
 

@@ -157,7 +157,7 @@ def _section(args: argparse.Namespace, out: Output, verb: str) -> int:
 
 
 def import_(args: argparse.Namespace, out: Output) -> int:
-    """Take an existing thing into the state; where it is not declared yet, write its block or show it."""
+    """Take an existing thing into the state; where it is not declared yet, write its block, or show it and return 6."""
     from clockwork_nb.session.importing import begin_import, describe, write_block
 
     session = _session(args)
@@ -171,7 +171,7 @@ def import_(args: argparse.Namespace, out: Output) -> int:
                 "Next      put this block into a .cw file and run the command again, or let it:  --write imported.cw"
             )
             out.document({**described.to_document(), "written": None})
-            return 0
+            return InvalidInputError.exit_code
         write_block(session, described, Path(args.write))
         out.note(f"wrote {address} to {args.write}")
     session.place = "clockwork import stopped"

@@ -33,12 +33,14 @@ __all__ = [
     "read_roots",
     "remove_prepared",
     "resolve_write_roots",
+    "resolver_roots",
 ]
 
 Tier = Literal["strict", "standard", "basic"]
 GrantKind = Literal["read", "children", "write", "mkdir", "rmdir"]
 
 _SYSTEM = ("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32", "/etc", "/nix/store", "/gnu/store")
+_RESOLVER = "/etc/resolv.conf"
 _DEVICES = ("/dev/urandom", "/dev/random", "/dev/zero")
 
 
@@ -117,6 +119,16 @@ def read_roots(root: Path, *, hidden: Iterable[Path] = (), interpreters: Iterabl
                 seen.add(prefix)
                 grants.append(Grant(prefix, "read"))
     return (*grants, *_read_project(root, hidden))
+
+
+def resolver_roots() -> tuple[Grant, ...]:
+    """Return what a step with a network may read besides, so that it finds hosts by name.
+
+    ``/etc/resolv.conf`` is often a link to a file that a service of the system keeps below ``/run`` (systemd-resolved,
+    NetworkManager, resolvconf). Only that file is meant, and it is looked up each time: these services write it anew.
+    """
+    real = os.path.realpath(_RESOLVER)
+    return () if _in_system(real) or not os.path.isfile(real) else (Grant(real, "read"),)
 
 
 @lru_cache(maxsize=1)

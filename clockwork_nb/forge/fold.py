@@ -71,6 +71,11 @@ class StateImage:
         """The recorded outputs: name, value, sensitive."""
         return list(self._rest["outputs"])
 
+    @property
+    def ports(self) -> dict[str, int]:
+        """The recorded answers of ``free_port``: name → port."""
+        return {p["name"]: p["port"] for p in self._rest["ports"]}
+
     def entry(self, address: str) -> dict[str, Any] | None:
         """Return a copy of the entry of *address*; None when there is none."""
         with self._lock:
@@ -164,6 +169,10 @@ class SectionFold:
             return False
         image.set(serial=image.serial + 1)
         image.rename({c["moved_from"]: c["address"] for c in self.changes.values() if c.get("moved_from")})
+        # What listens on a port outlives a section that fails: were its port not recorded, the next plan would find it
+        # taken, by itself, and move everything to another one.
+        ports = image.ports | {p["name"]: p["port"] for p in self.plan["ports"]}
+        image.set(ports=[{"name": name, "port": port} for name, port in sorted(ports.items())])
         self.mark(image, seq)
         return True
 

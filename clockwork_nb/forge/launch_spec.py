@@ -16,6 +16,8 @@ from clockwork_nb.forge.confinement import Grant
 __all__ = [
     "DEFAULT_LIMITS",
     "FIRST_DATA_FD",
+    "GRACE_S",
+    "HOST_GRACE_S",
     "MAX_DATA",
     "Killed",
     "LaunchResult",
@@ -34,6 +36,13 @@ MAX_DATA: Final = 32
 
 DEFAULT_LIMITS: Final[Mapping[str, int]] = {"CORE": 0, "DATA": 1 << 30, "NOFILE": 4096}
 """Limits of a step by the names of setrlimit(2): no core files, 1 GiB of data, 4096 descriptors. Deno needs 2 GiB."""
+
+GRACE_S: Final = 5.0
+"""How long a step may take from SIGTERM to SIGKILL."""
+
+HOST_GRACE_S: Final = 30.0
+"""The same for a host step of a resource: it drives a tool that has a lock to give back and a record to
+write (terraform, a container engine)."""
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}\Z")
 
@@ -70,7 +79,7 @@ class LaunchSpec:
     network: bool | tuple[int, ...] = False
     confined: bool = True
     timeout_s: float = 600.0
-    grace_s: float = 5.0
+    grace_s: float = GRACE_S
     idle_timeout_s: float | None = None
     limits: Mapping[str, int] = field(default_factory=lambda: DEFAULT_LIMITS)
     umask: int = 0o022

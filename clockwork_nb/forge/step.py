@@ -33,10 +33,12 @@ from clockwork_nb.forge.confinement import (
     prepare_write_roots,
     read_roots,
     remove_prepared,
+    resolver_roots,
 )
 from clockwork_nb.forge.deno import DENO_ENVIRONMENT, deno_flags
 from clockwork_nb.forge.golang import GoBuilder
 from clockwork_nb.forge.launch import DEFAULT_LIMITS, FIRST_DATA_FD, LaunchResult, LaunchSpec
+from clockwork_nb.forge.launch_spec import GRACE_S, HOST_GRACE_S
 from clockwork_nb.forge.logs import StepLog
 from clockwork_nb.forge.metering import METER_NAME, Usage, read_usage
 from clockwork_nb.forge.runtimes import BUILT_IN, FIXED_PATH, script_index
@@ -338,10 +340,11 @@ class Workbench:
             env=env,
             cwd=self._root / step.cwd,
             write_roots=roots,
-            read_roots=self._read,
+            read_roots=self._read if step.network is False else (*self._read, *resolver_roots()),
             network=step.network,
             confined=step.cls == "confined",
             timeout_s=times.whole_s,
+            grace_s=HOST_GRACE_S if step.cls == "host" and not step.inherits_environment else GRACE_S,
             idle_timeout_s=times.idle_s,
             limits=_limits(step),
             detaches=step.detaches,

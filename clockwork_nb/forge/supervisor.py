@@ -159,7 +159,6 @@ class Log:
             self.size += written
             view = view[written:]
 
-
     def turn_over(self) -> None:
         """Make room for a new file: each older one moves on by one, the oldest is overwritten."""
         names = [self.path, *(f"{self.path}.{n}" for n in range(1, self.files))]

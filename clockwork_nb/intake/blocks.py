@@ -101,7 +101,7 @@ class BlockReader(BlockKit):
             summary(f"there is no block {shown(block.kind)}"),
             origin.span(block.start, block.kind_end),
             note=did_you_mean(block.kind, known),
-            detail=f"Blocks are variable, locals, output, resource, and the types {', '.join(sorted(self.types))}.",
+            detail=f"Blocks are {', '.join(self._readers)}, and the types {', '.join(sorted(self.types))}.",
         )
 
     def _declare(self, declaration: Declaration) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final
 
 from clockwork_nb.diagnostics import Diagnostics, SourceRange
@@ -335,6 +335,10 @@ class _Run:
 
     # --- the result -------------------------------------------------------------------------------------------------
 
+    def _mentioned(self, kind: str, config: Mapping[str, Any]) -> Iterable[str]:
+        mentions: Callable[[Mapping[str, Any]], Sequence[str]] | None = getattr(self.types[kind], "mentions", None)
+        return () if mentions is None else [a for a in mentions(config) if a in self.configuration.resources]
+
     def instances(self) -> dict[str, ResourceInstance]:
         """Return every resource that has a config, in text order."""
         out: dict[str, ResourceInstance] = {}
@@ -349,7 +353,7 @@ class _Run:
                 name=node.name,
                 config=config,
                 declared_in=node.key,
-                dependencies=tuple(sorted(self.needed.get(address, _NONE))),
+                dependencies=tuple(sorted({*self.needed.get(address, _NONE), *self._mentioned(node.type, config)})),
                 range=node.range,
                 prevent_destroy=node.prevent_destroy,
                 ignore_changes=ignored,

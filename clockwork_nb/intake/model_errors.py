@@ -82,6 +82,15 @@ def path_of(problem: Mapping[str, Any], raw: Mapping[str, Any]) -> Path:
         else:
             continue
         path.append(part)
+    # A rule about several attributes is one of the model as a whole; it names the one that is to be changed.
+    reason = problem.get("ctx", {}).get("reason")
+    if (
+        problem["type"] == "cw_refused"
+        and isinstance(current, Mapping)
+        and isinstance(reason, str)
+        and reason in current
+    ):
+        path.append(reason)
     if problem["type"] == "extra_forbidden" and (not path or path[-1] != loc[-1]):
         path.append(loc[-1])
     return tuple(path)

@@ -196,8 +196,10 @@ class Checker:
         except ValidationError as error:
             problems = self._about_others(error.errors(include_url=False), lost)
         marked = {name for name, value in raw.items() if _has_marks(value)}
-        if marked and any(_has_marks(p.get("input")) and not is_own(p) for p in problems):
+        wrong = [p for p in problems if self._is_wrong_anyway(p, raw)]
+        if marked and not wrong and any(_has_marks(p.get("input")) and not is_own(p) for p in problems):
             return self._without_marks(model, raw, marked, places, lost)
+        problems = [p for p in problems if p in wrong or is_own(p) or not _has_marks(p.get("input"))]
         self._report(problems, raw, places)
         return None
 
@@ -223,6 +225,14 @@ class Checker:
             field = self.shape.fields.get(name, name)
             config[field] = raw[name] if name in unknown else _marked_again(raw[name], config.get(field))
         return config
+
+    def _is_wrong_anyway(self, problem: Mapping[str, Any], raw: Mapping[str, Any]) -> bool:
+        """Return whether *problem* is a name that is missing or does not exist, which no value can make right."""
+        code = code_of(problem)
+        path = path_of(problem, raw)
+        if code == "cw-unknown-attribute":
+            return self._shape_at(path[:-1]) is not None
+        return code == "cw-missing-attribute" and self._shape_at(path) is not None
 
     def _about_others(self, problems: Sequence[Mapping[str, Any]], names: Iterable[str]) -> list[Mapping[str, Any]]:
         """Return the *problems* that are about none of the attributes *names*, nor about all attributes together."""

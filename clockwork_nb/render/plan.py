@@ -251,11 +251,19 @@ def _quoted(side: _Side) -> _Side:
 def _drift_words(document: Mapping[str, Any]) -> list[tuple[str, str]]:
     """Return (address, sentence) for everything changed outside."""
     kinds = {change["address"]: change["kind"] for change in document["changes"]}
-    endings = {"noop": "it stays as it is", "delete": "this plan deletes it", "forget": "this plan forgets it"}
+    # What the type says of its own action is nearer to the truth than a general word.
+    said = {step["address"]: visible(step["reason"]) for step in document["actions"]["steps"] if step.get("reason")}
+    endings = {
+        "noop": "it stays as it is",
+        "delete": "this plan deletes it",
+        "forget": "this plan forgets it",
+        "replace": "this plan makes it anew",
+    }
     out = []
     for drift in document["drift"]:
         kind = kinds.get(drift["address"], "noop")
-        ending = endings.get(kind, "this plan makes it again" if drift["gone"] else "this plan puts it back")
+        usual = "this plan makes it again" if drift["gone"] else said.get(drift["address"], "this plan puts it back")
+        ending = endings.get(kind, usual)
         facts = [f"{visible(a['path'])} {_bare(a['recorded'])} → {_bare(a['observed'])}" for a in drift["attributes"]]
         more = f" and {len(facts) - 3} more" if len(facts) > 3 else ""
         detail = ", ".join(facts[:3]) + more or visible(drift["detail"])

@@ -27,6 +27,7 @@ __all__ = [
     "PROJECT_LABEL",
     "SCRIPT_LABEL",
     "SPEC_LABEL",
+    "WORKSPACE_LABEL",
     "chosen_engine",
     "container_name",
     "in_container",
@@ -69,6 +70,8 @@ ADDRESS_LABEL: Final = "clockwork.address"
 SPEC_LABEL: Final = "clockwork.spec"
 SCRIPT_LABEL: Final = "clockwork.script"
 CONTEXT_LABEL: Final = "clockwork.context"
+WORKSPACE_LABEL: Final = "clockwork.workspace"
+"""The folder of the workspace that made it: two workspaces of one project have the same addresses."""
 
 _SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([kmgt]?)i?b?\Z", re.IGNORECASE)
 _POWER = {"": 0, "k": 1, "m": 2, "g": 3, "t": 4}

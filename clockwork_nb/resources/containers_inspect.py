@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import subprocess
+import time
 from collections.abc import Mapping
 from typing import Any
 
@@ -15,6 +16,10 @@ from clockwork_nb.resources.containers import ENGINE_PATH, ENGINE_VARIABLES
 __all__ = ["ask", "engine_environment", "inspect"]
 
 _MAX_ANSWER = 8 << 20
+_PATIENCE_S = 5.0  # who had so long and gave no answer hangs; a short rest of somebody's time says nothing
+_PAUSE_S = 30.0
+_silent: dict[tuple[str, ...], float] = {}
+"""Engines that hang → when that was seen. Hundreds of resources do not each wait for the same one."""
 
 
 def engine_environment(environ: Mapping[str, str] | None = None) -> dict[str, str]:
@@ -52,23 +57,31 @@ def inspect(engine: str, kind: str, name: str, *, timeout_s: float) -> dict[str,
 def ask(engine: str, *words: str, timeout_s: float) -> subprocess.CompletedProcess[bytes]:
     """Run *engine* with *words*, a question that changes nothing, and return how it ended.
 
+    One that gave no answer is not asked again for 30 seconds.
+
     Raises:
         AdapterFailedError: E_ADAPTER_FAIL, it is not there or does not answer in time.
     """
     program = shutil.which(engine, path=ENGINE_PATH)
     if program is None:
         raise AdapterFailedError(f"{engine} is not installed", hint=f"Looked in {ENGINE_PATH}.")
+    environment = engine_environment()
+    which = (program, *(f"{name}={environment[name]}" for name in sorted(environment)))
+    if time.monotonic() - _silent.get(which, float("-inf")) < _PAUSE_S:
+        raise AdapterFailedError(f"{engine} does not answer", hint=f"Try {engine} ps; it may hang.")
     try:
         return subprocess.run(
             [program, *words],
             stdin=subprocess.DEVNULL,
             capture_output=True,
-            env=engine_environment(),
+            env=environment,
             cwd="/",
             timeout=timeout_s,
             check=False,
         )
     except subprocess.TimeoutExpired as error:
+        if timeout_s >= _PATIENCE_S:
+            _silent[which] = time.monotonic()
         raise AdapterFailedError(f"{engine} does not answer within {timeout_s:g} s") from error
     except OSError as error:
         raise AdapterFailedError(f"{engine} cannot be started: {error.strerror}") from error

@@ -271,6 +271,7 @@ _OPTIONAL: Final[Mapping[str, tuple[Callable[[Any], bool], str]]] = {
     "claims": (_are_texts, "a list of texts"),
     "found": (lambda value: value is None or _is_mapping(value), "a mapping"),
     "import_id": (lambda value: isinstance(value, str), "a text"),
+    "mentions": (_are_texts, "a list of texts"),
     "needs_engine": (lambda value: isinstance(value, bool), "true or false"),
     "pending": (_are_differences, "a list of (path, before, after, forces_replacement)"),
     "recall": (_is_mapping, "a mapping"),

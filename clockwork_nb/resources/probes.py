@@ -9,6 +9,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from clockwork_nb.errors import InvalidInputError
+from clockwork_nb.intake.values import Unknown
 from clockwork_nb.ports import Action, ActionSpec, CompiledStep
 from clockwork_nb.resources.scripts import python_script, require_known
 from clockwork_nb.secrets import Sensitive
@@ -161,8 +162,11 @@ def url_port(url: str) -> int:
 
 def probe_action(name: str, args: Mapping[str, Any]) -> ActionSpec:
     """Return the action *name* with *args*; its timeout leaves room for every try."""
-    tries = args["retries"] * (args["interval"] + args.get("timeout", 0))
-    limit = 30 + math.ceil(tries) if isinstance(tries, (int, float)) else 600
+    retries, interval, timeout = args["retries"], args["interval"], args.get("timeout", 0)
+    if any(isinstance(number, Unknown) for number in (retries, interval, timeout)):
+        limit = 600  # such a step is never carried out
+    else:
+        limit = 30 + math.ceil(retries * (interval + timeout))
     return ActionSpec(name, args, timeout_s=limit, idempotent=True)
 
 

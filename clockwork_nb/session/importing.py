@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from clockwork_nb.errors import InvalidInputError
+from clockwork_nb.errors import ConfigurationError, InvalidInputError
 from clockwork_nb.ids import valid_address
 from clockwork_nb.ports import ObserveContext
 
@@ -66,7 +66,8 @@ def write_block(session: Session, described: Described, path: Path) -> None:
     """Add the block to the ``.cw`` file *path* of the project, which is made when it is not there.
 
     Raises:
-        InvalidInputError: no file of the configuration. StoreIOError, StoreFullError: it could not be written.
+        InvalidInputError: no file of the configuration, or a block that says the opposite is there.
+        StoreIOError, StoreFullError: it could not be written.
     """
     from clockwork_nb.fs import write_atomic
     from clockwork_nb.workspace import read_input
@@ -77,9 +78,26 @@ def write_block(session: Session, described: Described, path: Path) -> None:
             f"{path} is no file of this configuration",
             hint="Name a .cw file of the project folder: --write imported.cw",
         )
+    _check_nothing_contradicts(session, described.address)
     before = read_input(place) if place.exists() else b""
     parts = [before.rstrip(b"\n"), described.text.encode()] if before.strip() else [described.text.encode()]
     write_atomic(place, b"\n\n".join(parts))
+
+
+def _check_nothing_contradicts(session: Session, address: str) -> None:
+    """Check that the block may be added: with a ``removed`` or ``moved`` beside it the configuration could not be read."""
+    try:
+        configuration = session.sources.configuration()
+    except ConfigurationError:
+        raise
+    except InvalidInputError:  # there is no text at all yet
+        return
+    for word, addresses in (("removed", configuration.removals), ("moved", configuration.moves)):
+        if address in addresses:
+            raise InvalidInputError(
+                f'a "{word}" block says that {address} is declared no more',
+                hint="Nothing was written. Take that block away, then run this again.",
+            )
 
 
 def begin_import(session: Session, address: str, import_id: str, options: PlanOptions) -> Section:

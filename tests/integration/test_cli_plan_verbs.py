@@ -248,7 +248,7 @@ def test_a_saved_plan_of_a_move_is_stale_once_it_was_made(project: Project) -> N
     project.run("plan", "--out", "plan.json")
     project.run("apply", "plan.json", "--auto-approve")
     refused = project.run("apply", "plan.json", "--auto-approve", "--json", expect=13)
-    assert "file.b: was move and is noop now" in refused.error["details"]["moved"]
+    assert "file.b: was move and is unchanged now" in refused.error["details"]["moved"]
 
 
 def test_next_lines_repeat_the_flags(project: Project) -> None:
@@ -256,3 +256,36 @@ def test_next_lines_repeat_the_flags(project: Project) -> None:
     project.run("apply", "--auto-approve")
     shown = project.run("plan", "--replace", "file.a*", "--exclude", "file.b").out
     assert "clockwork apply --exclude=file.b '--replace=file.a*'" in shown
+
+
+def test_a_failed_apply_keeps_the_free_ports_it_gave_out(project: Project) -> None:
+    port = 'free_port("p")'
+    service = (
+        f'service "p" {{\n  command = ["python3", "-m", "http.server", {port}, "--bind", "127.0.0.1"]\n'
+        f"  port    = {port}\n}}\n"
+    )
+    failing = 'command "no" {\n  script     = "exit 3"\n  depends_on = [service.p]\n}\n'
+    project.write({"main.cw": service + failing})
+    try:
+        project.run("apply", "--auto-approve", expect=1)
+        assert kinds(project) == {"command.no": "update", "service.p": "noop"}
+        project.write({"main.cw": service})
+        project.run("verify")
+    finally:
+        project.run("destroy", "--auto-approve")
+
+
+def test_drift_may_ask_terraform_where_that_is_allowed(project: Project) -> None:
+    project.write({"main.cw": file("a")})
+    project.run("apply", "--auto-approve")
+    assert "No drift" in project.run("drift", "--allow-data", "terraform").out
+    project.run("drift", "--allow-data", "nothing", expect=6)
+
+
+@pytest.mark.parametrize("block", ["removed {\n  from = file.b\n}\n", "moved {\n  from = file.b\n  to   = file.a\n}\n"])
+def test_import_writes_no_block_that_another_one_contradicts(project: Project, block: str) -> None:
+    project.write({"main.cw": file("a") + block, "out/b": "x"})
+    before = snapshot(project.root)
+    refused = project.run("import", "file.b", "out/b", "--write", "imported.cw", "--auto-approve", expect=6)
+    assert "Nothing was written" in refused.err and "says that file.b is declared no more" in refused.err
+    assert snapshot(project.root) == before

@@ -124,7 +124,7 @@ def test_a_saved_plan_is_stale_after_an_edit(applied: Project) -> None:
     applied.run("plan", "--destroy", "--out", "plan.json")
     applied.run("state", "rm", "check.page", "--auto-approve")
     done = applied.run("apply", "plan.json", "--auto-approve", expect=13)
-    assert "it was number 1 and is number 2 now" in done.err
+    assert "it had serial 1 and has serial 2 now" in done.err
 
 
 def test_pull_edit_push_works_once_and_refuses_what_does_not_fit(applied: Project) -> None:

@@ -165,3 +165,11 @@ def test_doctor_says_tier_and_policy(project: Project) -> None:
     document = project.run("doctor", "--json").json
     assert document["policy"]["digest"] != plain["policy"]["digest"]
     assert f"policy.json   {document['policy']['digest'][:8]}" in project.run("doctor").out
+
+
+def test_doctor_keeps_its_columns(project: Project) -> None:
+    lines = project.run("doctor").out.splitlines()
+    named = [line for line in lines if line.startswith(("CLOCKWORK_", "CW_", "XDG_"))]
+    widest = max(len(line.split()[0]) for line in named) + 2
+    assert len(named) > 5
+    assert all(line[widest - 1] == " " and line[widest] != " " for line in named)

@@ -272,7 +272,8 @@ def test_a_service_of_this_workspace_and_its_log(project: Project) -> None:
     )
     failed = project.run("apply", "--auto-approve", expect=None)
     assert failed.status != 0
-    assert "service.other is absent, expected running" in failed.out
+    assert "service.other is absent, expected running (no supervised process of that name" in failed.out
+    assert "of a container ask container_running" in failed.out
     assert "the only line of the log of service.web does not match '^never'" in failed.out
 
 

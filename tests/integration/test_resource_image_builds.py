@@ -109,3 +109,30 @@ def test_a_build_that_fails_says_why_and_leaves_no_image(web: Site) -> None:
     assert web.engine.run("images", "--quiet", f"localhost/{web.name}:dev") == ""
     shutil.rmtree(web.project.folder / "web")
     assert "is not there" in web.fail()
+
+
+def test_asked_for_anew_it_is_really_built_again_and_never_away(web: Site) -> None:
+    declare(web)
+    web.apply()
+    first = image_of(web)
+    dockerfile = web.project.folder / "web" / "Containerfile"
+    whole = dockerfile.read_text()
+    dockerfile.write_text(f"{whole}RUN exit 7\n")
+    web.project.run("apply", "--auto-approve", "--replace", "image.web", expect=1)
+    assert image_of(web) == first and get(web.port) == "one\n", "a build that fails takes nothing away"
+    dockerfile.write_text(whole)
+    web.apply("--replace", "image.web")
+    assert image_of(web) != first, "not taken from the cache"
+    assert web.container["Image"] == image_of(web) and web.changes() == {}
+
+
+def test_two_workspaces_of_a_folder_do_not_remove_each_others_image(web: Site) -> None:
+    image = f'image "web" {{\n  context = "web"\n  tags = ["localhost/{web.name}:dev"]\n  network = false\n}}\n'
+    web.project.write({"main.cw": image})
+    web.apply("--workspace", "two")
+    (change,) = web.plan()["changes"]
+    assert (change["kind"], change["risk"]) == ("create", ["overwrite"])
+    web.apply()
+    mine = image_of(web)
+    web.project.run("destroy", "--auto-approve", "--workspace", "two")
+    assert image_of(web) == mine and web.changes() == {}

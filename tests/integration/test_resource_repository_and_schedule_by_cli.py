@@ -61,7 +61,8 @@ def test_a_checkout_from_plan_to_destroy(project: Project, upstream: Path) -> No
     assert "v1 at " in project.run("apply", "--auto-approve").out
     (project.folder / "src" / "app" / "mine.txt").write_text("x")
     planned = project.run("plan").out
-    assert "dirty" in planned
+    assert "dirty" in planned and "it stops until what is in no commit is settled" in planned
+    assert "puts it back" not in planned
     refused = project.run("destroy", "--auto-approve", expect=1)
     assert "mine.txt" in refused.out and "Commit and push" in refused.out
     (project.folder / "src" / "app" / "mine.txt").unlink()

@@ -258,3 +258,28 @@ resource "service" "process" {{
     assert web.changes() == {}
     web.project.run("destroy", "--auto-approve")
     assert get(web.port) == get(other) == ""
+
+
+def test_a_container_that_runs_in_the_notes_of_the_engine_alone_is_made_anew(web: Site) -> None:
+    web.server()
+    web.apply()
+    state = web.container["State"]
+    for pid in (state["ConmonPid"], state["Pid"]):  # as when a run was killed while it started the container
+        os.kill(pid, signal.SIGKILL)
+    wait_for(lambda: not Path(f"/proc/{state['Pid']}").exists(), "its end")
+    if web.container["State"]["Status"] != "running":
+        pytest.skip("this engine noticed")
+    assert web.changes() == {"service.web": "update"}
+    assert "made anew" in web.apply().out
+    wait_for(lambda: web.engine.run("top", web.name), "its processes")
+    assert web.changes() == {}
+
+
+def test_two_workspaces_of_a_folder_do_not_take_each_others_container(web: Site) -> None:
+    web.server()
+    web.apply()
+    first = web.container["Id"]
+    refused = web.project.run("apply", "--auto-approve", "--workspace", "two", expect=1)
+    assert "is taken by service.web of " in refused.out
+    web.project.run("destroy", "--auto-approve", "--workspace", "two")
+    assert web.container["Id"] == first and web.changes() == {}

@@ -14,14 +14,16 @@ import pytest
 
 from clockwork_nb.canonical import sha256_hex
 from clockwork_nb.errors import BundleSchemaError
+from clockwork_nb.forge import confinement, step
 from clockwork_nb.forge.bundle import Bundle, BundleStep
 from clockwork_nb.forge.confinement import probe
 from clockwork_nb.forge.golang import GoBuilder, build_go_steps
 from clockwork_nb.forge.launch import Launcher
+from clockwork_nb.forge.launch_spec import HOST_GRACE_S
 from clockwork_nb.forge.logs import StepLog
 from clockwork_nb.forge.runtimes import find_runtime, shebang_runtime
 from clockwork_nb.forge.step import StepOutcome, Workbench
-from clockwork_nb.ports import Artifact
+from clockwork_nb.ports import Artifact, StepClass
 from clockwork_nb.secrets import Redactor, Sensitive
 
 
@@ -268,3 +270,32 @@ def test_an_untouched_private_folder_is_used_again_and_a_used_one_never(bench: B
     assert len(set(folders(quiet, 3))) == 1
     assert len(set(folders(writes, 3))) == 3
     assert len(set(folders(removes, 3))) == 3
+
+
+@pytest.mark.parametrize(("cls", "given"), [("host", "back"), ("confined", "")])
+def test_a_host_step_has_time_to_give_back_what_it_holds(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, cls: StepClass, given: str
+) -> None:
+    assert HOST_GRACE_S >= 30
+    monkeypatch.setattr(step, "GRACE_S", 0.1)
+    text = "trap 'sleep 1; echo back; exit 3' TERM\nwhile :; do sleep 0.1; done\n"
+    outcome, out, _ = bench.run(bench.bundle(("sh", "scripts/a.sh"), text, "sh", cls=cls), timeout_s=1)
+    assert (outcome.code, out.strip()) == ("E_TIMEOUT", given)
+
+
+@pytest.mark.skipif(confinement.probe().tier == "basic", reason="needs Landlock")
+def test_a_step_with_a_network_can_read_where_names_are_asked_for(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    place = tmp_path / "run" / "resolve"
+    place.mkdir(parents=True)
+    (place / "stub.conf").write_text("nameserver 127.0.0.53\n")
+    (place / "other").write_text("private\n")
+    (tmp_path / "resolv.conf").symlink_to("run/resolve/stub.conf")
+    monkeypatch.setattr(confinement, "_RESOLVER", str(tmp_path / "resolv.conf"))
+    text = f"cat '{place}/stub.conf' '{place}/other'"
+    for network, read in ((False, ""), (True, "nameserver 127.0.0.53\n"), ((443,), "nameserver 127.0.0.53\n")):
+        _, out, err = bench.run(bench.bundle(("sh", "scripts/a.sh"), text, "sh", network=network))
+        assert out == read and "Permission denied" in err
+    monkeypatch.setattr(confinement, "_RESOLVER", "/etc/hostname")
+    assert confinement.resolver_roots() == (), "what is in /etc can be read by every step"

@@ -73,6 +73,7 @@ def test_loading_says_one_line_and_twice_is_harmless(front_end: Any) -> None:
     cell = front_end.ok("%load_ext clockwork_nb")
     assert cell.streams.count("\n") == 1
     assert "Clockwork NB 0.1.0 · workspace demo · confinement " in cell.streams
+    assert "engine" not in cell.streams, "which one is here was not asked"
     front_end.ok(FILES)
     front_end.ok("%load_ext clockwork_nb")
     assert "file.hello" in front_end.ok("%cw_plan").text

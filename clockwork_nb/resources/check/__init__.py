@@ -33,6 +33,10 @@ class CheckType:
         """Return *config* with the container engine that is here, if there is one."""
         return templates.with_facts(config, facts)
 
+    def mentions(self, config: Mapping[str, Any]) -> Sequence[str]:
+        """Return the service that is looked at."""
+        return templates.mentions(config)
+
     def exports(self, config: Mapping[str, Any]) -> Mapping[str, Any]:
         """Return the config."""
         return dict(config)

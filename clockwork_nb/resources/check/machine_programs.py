@@ -59,7 +59,10 @@ import time
 
 def probe():
     name, expected, found = os.environ["CW_SERVICE"], os.environ["CW_EXPECT"], status()
-    return found == expected, f"{{name}} is {{found}}" + ("" if found == expected else f", expected {{expected}}")
+    words = f"{{name}} is {{found}}" + ("" if found == expected else f", expected {{expected}}")
+    if found == "absent" != expected:
+        words += " (no supervised process of that name; of a container ask container_running)"
+    return found == expected, words
 
 
 {TRIES}"""

@@ -106,6 +106,13 @@ def _container_target(config: Mapping[str, Any]) -> Mapping[str, Any] | None:
     return target if asked else None
 
 
+def mentions(config: Mapping[str, Any]) -> Sequence[str]:
+    """Return the addresses that a check names in quotes: it comes after them."""
+    status, log = config.get("service_status"), config.get("log_contains")
+    named = [part.get(name) for part, name in ((status, "name"), (log, "service")) if isinstance(part, Mapping)]
+    return tuple(address for address in named if isinstance(address, str))
+
+
 def actions(change: ChangeKind, config: Mapping[str, Any] | None) -> Sequence[ActionSpec]:
     """Return the action of *change*: every change but a removal is one run of the check."""
     if config is None or change in {"delete", "forget", "noop"}:

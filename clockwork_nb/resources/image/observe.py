@@ -15,6 +15,7 @@ from clockwork_nb.resources.containers import (
     ENGINES,
     PROJECT_LABEL,
     SPEC_LABEL,
+    WORKSPACE_LABEL,
 )
 from clockwork_nb.resources.containers_inspect import inspect
 from clockwork_nb.resources.image.context import context_digest
@@ -39,7 +40,9 @@ def observe(config: Mapping[str, Any], context: ObserveContext) -> Observation:
             return Observation(False, detail="not built")
         settings = found.get("Config")
         labels = (settings.get("Labels") if isinstance(settings, dict) else None) or {}
-        if (labels.get(ADDRESS_LABEL), labels.get(PROJECT_LABEL)) != (context.address, str(context.root.resolve())):
+        place = str(context.workspace.resolve())
+        mark = (labels.get(ADDRESS_LABEL), labels.get(PROJECT_LABEL), labels.get(WORKSPACE_LABEL) or place)
+        if mark != (context.address, str(context.root.resolve()), place):
             return Observation(False, {"taken": True}, f"{tags[0]} is an image that is not ours")
         image = _image_id(found)
         named = [tags[0]]

@@ -18,6 +18,7 @@ from clockwork_nb.resources.containers import (
     ENGINES,
     PROJECT_LABEL,
     SPEC_LABEL,
+    WORKSPACE_LABEL,
     spec_digest,
 )
 from clockwork_nb.resources.image import context
@@ -78,14 +79,18 @@ def actions(
     replacement replaces."""
     specs = []
     before = list((recorded or {}).get("tags") or ())
-    if change in {"delete", "replace"} and recorded is not None:
+    # Built anew by the same engine, the names move once the new image is there: a build that fails loses nothing.
+    same_engine = recorded is not None and config is not None and config["engine"] == recorded["engine"]
+    if recorded is not None and (change == "delete" or (change == "replace" and not same_engine)):
         specs.append(_removal(recorded["engine"], before))
     if change in {"create", "update", "replace"} and config is not None:
         args = {"engine": config["engine"], "tags": config["tags"], **image_spec(config)}
+        if change == "replace":
+            args["anew"] = True
         specs.append(ActionSpec("build_image", args, timeout_s=_BUILD_TIMEOUT_S, idempotent=True))
         wanted = config["tags"] if isinstance(config["tags"], (list, tuple)) else before
         dropped = [t for t in before if t not in wanted]
-        if change == "update" and dropped and recorded is not None:
+        if change != "create" and same_engine and dropped and recorded is not None:
             specs.append(_removal(recorded["engine"], dropped))
     return tuple(specs)
 
@@ -127,6 +132,9 @@ def compile_action(action: Action) -> CompiledStep:
     raise InvalidInputError(f'an image has no action "{action.name}"')
 
 
+_PLACE: Final = 'place=$(cd -P -- "${CW_WORKSPACE:-.clockwork}" && pwd -P)'
+
+
 @lru_cache(maxsize=1)
 def _reader() -> str:
     """Return the text of the module that reads a context: the step runs the same code as whoever looks."""
@@ -139,6 +147,7 @@ def _build(action: Action) -> CompiledStep:
     words = [f"--tag {quote(tag)}" for tag in args["tags"]]
     for label, variable in (
         (PROJECT_LABEL, "project"),
+        (WORKSPACE_LABEL, "place"),
         (ADDRESS_LABEL, "CW_ADDRESS"),
         (SPEC_LABEL, "CW_SPEC"),
         (CONTEXT_LABEL, "digest"),
@@ -153,6 +162,7 @@ def _build(action: Action) -> CompiledStep:
     body = f"""\
 PATH={ENGINE_PATH}
 {INSIDE}
+{_PLACE}
 if [ ! -d "$CW_CONTEXT" ]; then
     echo "the context $CW_CONTEXT is not there; declare it as a directory, or make it" >&2
     exit 1
@@ -171,6 +181,7 @@ digest=$(printf '%s\\n' "$read_context" | tail -n 1)
 {engine} build \\
     --file "$context/$dockerfile" \\
     --iidfile "$TMPDIR/image-id" \\
+    ${{CW_ANEW:+--no-cache}} \\
     {lines} \\
     "$context"
 echo "built $(cut -c1-19 "$TMPDIR/image-id")"
@@ -184,6 +195,8 @@ echo "built $(cut -c1-19 "$TMPDIR/image-id")"
             "CW_CONTEXT": safe_operand(str(args["context"])),
             "CW_DOCKERFILE": str(args["dockerfile"] or ""),
             "CW_SPEC": spec_digest(image_spec(args)),
+            # Asked for anew, every step of it is done again.
+            "CW_ANEW": "1" if args.get("anew") else "",
         },
         data={"CW_READER": reader.path},
         cls="host",
@@ -198,10 +211,12 @@ def _remove(action: Action) -> CompiledStep:
     body = f"""\
 PATH={ENGINE_PATH}
 project=$(pwd -P)
+{_PLACE}
 left=
 for tag in {tags}; do
     label=$({engine} image inspect --format '{{{{index .Config.Labels "{ADDRESS_LABEL}"}}}} {{{{index .Config.Labels "{PROJECT_LABEL}"}}}}' "$tag" 2> /dev/null) || continue
-    if [ "$label" != "$CW_ADDRESS $project" ]; then
+    maker=$({engine} image inspect --format '{{{{index .Config.Labels "{WORKSPACE_LABEL}"}}}}' "$tag")
+    if [ "$label" != "$CW_ADDRESS $project" ] || [ "${{maker:-$place}}" != "$place" ]; then
         left="$left $tag (not of $CW_ADDRESS in this project)"
     elif ! said=$({engine} rmi "$tag" 2>&1); then
         left="$left $tag ($(printf '%s\\n' "$said" | tail -n 1))"

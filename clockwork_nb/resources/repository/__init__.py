@@ -52,6 +52,16 @@ class RepositoryType:
         """Return ``fetch_repo``, ``remove_repo``, or for a replacement both, the old one's removal first."""
         return templates.actions(change, config, recorded)
 
+    def actions_observed(
+        self,
+        change: ChangeKind,
+        config: Mapping[str, Any] | None,
+        recorded: Mapping[str, Any] | None,
+        observed: Observation | None,
+    ) -> Sequence[ActionSpec]:
+        """Return the same; where something was seen to be in no commit, with the reason why it will stop."""
+        return templates.actions_observed(change, config, recorded, observed)
+
     def risks(
         self,
         change: ChangeKind,

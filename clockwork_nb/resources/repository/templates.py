@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from clockwork_nb.errors import InvalidInputError
@@ -13,7 +14,7 @@ from clockwork_nb.resources.repository.urls import stays_inside, url_origin, url
 from clockwork_nb.resources.scripts import parent, require_known, safe_operand, sh_script
 from clockwork_nb.secrets import Sensitive
 
-__all__ = ["actions", "compile_action", "describe", "drift", "exports", "replaces", "risks"]
+__all__ = ["actions", "actions_observed", "compile_action", "describe", "drift", "exports", "replaces", "risks"]
 
 _CHECKOUT = ("url", "ref", "path", "submodules")
 """The attributes that say what is checked out; the others only say how it is fetched."""
@@ -75,8 +76,25 @@ def actions(
         return ()
     args = {name: config[name] for name in (*_CHECKOUT, "depth", "username", "password")}
     args["ours"] = change == "update"
-    specs.append(ActionSpec("fetch_repo", args, timeout_s=config["timeout"], idempotent=True))
+    timeout = config["timeout"]
+    if isinstance(timeout, Unknown):
+        args["timeout"], timeout = timeout, 1800  # in the arguments, so that the step waits for it
+    specs.append(ActionSpec("fetch_repo", args, timeout_s=timeout, idempotent=True))
     return specs
+
+
+def actions_observed(
+    change: ChangeKind,
+    config: Mapping[str, Any] | None,
+    recorded: Mapping[str, Any] | None,
+    observed: Observation | None,
+) -> Sequence[ActionSpec]:
+    """Return the `actions`; over work that is in no commit an update stops, and its reason says so in the plan."""
+    specs = actions(change, config, recorded)
+    seen = {} if observed is None else observed.attributes
+    if change != "update" or not seen.get("dirty") or seen.get("unfinished"):
+        return specs
+    return [replace(spec, reason="it stops until what is in no commit is settled") for spec in specs]
 
 
 def risks(

@@ -191,6 +191,8 @@ class ServiceConfig(Attributes):
     @field_validator("working_dir", mode="after")
     @classmethod
     def _folder(cls, value: Any, info: ValidationInfo) -> Any:
+        if isinstance(info.data.get("engine"), Unknown):
+            return value  # nobody knows yet where this path is
         if in_container(info.data.get("engine"), info.data.get("image")):
             return container_path(value) if isinstance(value, str) else value
         if isinstance(value, str) and (problem := path_problem(value)):

@@ -20,6 +20,7 @@ from clockwork_nb.resources.containers import (
     PROJECT_LABEL,
     SCRIPT_LABEL,
     SPEC_LABEL,
+    WORKSPACE_LABEL,
     container_name,
     spec_digest,
 )
@@ -60,13 +61,14 @@ def _head(engine: str) -> str:
 # The engine's network tools are in sbin.
 PATH={ENGINE_PATH}
 CW_PROJECT=$(pwd -P)
+CW_PLACE=$(cd -P -- "${{CW_WORKSPACE:-.clockwork}}" && pwd -P)
 # What the engine leaves running beside a container is not this run's, and must not be taken for it.
-unset CW_FENCING_TOKEN CW_IDEMPOTENCY_KEY CW_METER
+unset CW_FENCING_TOKEN CW_IDEMPOTENCY_KEY CW_METER CW_WORKSPACE
 
 # Sets CW_ID to the container called CW_NAME ("" when there is none), and what our labels say of it.
 look() {{
     CW_ID=$({engine} ps --all --quiet --no-trunc --filter "name=^$CW_PATTERN\\$")
-    status= spec= script= address= owner=
+    status= spec= script= address= owner= place=
     [ -n "$CW_ID" ] || return 0
     {{
         IFS= read -r status
@@ -74,16 +76,18 @@ look() {{
         IFS= read -r script
         IFS= read -r address
         IFS= read -r owner
+        IFS= read -r place
     }} <<FOUND
 $({engine} inspect --type container --format '{{{{.State.Status}}}}
 {{{{index .Config.Labels "{SPEC_LABEL}"}}}}
 {{{{index .Config.Labels "{SCRIPT_LABEL}"}}}}
 {{{{index .Config.Labels "{ADDRESS_LABEL}"}}}}
 {{{{index .Config.Labels "{PROJECT_LABEL}"}}}}
+{{{{index .Config.Labels "{WORKSPACE_LABEL}"}}}}
 .' "$CW_ID")
 FOUND
 }}
-ours() {{ [ "$address" = "$CW_ADDRESS" ] && [ "$owner" = "$CW_PROJECT" ]; }}
+ours() {{ [ "$address" = "$CW_ADDRESS" ] && [ "$owner" = "$CW_PROJECT" ] && [ "${{place:-$CW_PLACE}}" = "$CW_PLACE" ]; }}
 remove() {{
     {engine} stop -t "$CW_STOP_S" "$CW_ID" > /dev/null || true
     {engine} rm --force "$CW_ID" > /dev/null
@@ -207,7 +211,7 @@ def _secret_environment(action: Action) -> tuple[dict[str, Any], dict[str, str],
 def _taken(engine: str) -> str:
     return f"""\
 if [ -n "$CW_ID" ] && ! ours; then
-    echo "the container name $CW_NAME is taken${{owner:+ by $address of $owner}}" >&2
+    echo "the container name $CW_NAME is taken${{owner:+ by $address of ${{place:-$owner}}}}" >&2
     echo "give the service another name, or remove it: {engine} rm --force $CW_NAME" >&2
     exit 1
 fi
@@ -224,6 +228,8 @@ CW_SCRIPT=${{CW_SCRIPT%% *}}
 CW_DONE=
 CW_FRESH=1
 limits() {{ {engine} inspect --type container --format '{fields}' "$CW_ID"; }}
+# An engine without a daemon believes its notes: one that was killed while it started a container calls it running.
+really_runs() {{ {engine} top "$CW_ID" > /dev/null 2>&1; }}
 
 if [ -n "$CW_ID" ] && [ "$spec" = "$CW_SPEC" ] && [ "$script" = "$CW_SCRIPT" ] && [ "$CW_ANEW" = 0 ]; then
     keep=1
@@ -232,6 +238,9 @@ if [ -n "$CW_ID" ] && [ "$spec" = "$CW_SPEC" ] && [ "$script" = "$CW_SCRIPT" ] &
         {engine} update {" ".join(words)} "$CW_ID" > /dev/null 2>&1 || keep=0
         [ "$(limits)" = "$CW_LIMITS" ] || keep=0
         [ $keep = 0 ] || echo "limits changed in place"
+    fi
+    if [ "$status" = running ] && ! really_runs; then
+        keep=0
     fi
     if [ $keep = 1 ] && [ "$status" = running ]; then
         echo "running, container $(printf %.12s "$CW_ID")"
@@ -280,6 +289,7 @@ def _run_words(engine: str, args: Mapping[str, Any], limits: Mapping[str, str]) 
     words = ['--name "$CW_NAME"']
     for label, variable in (
         (PROJECT_LABEL, "CW_PROJECT"),
+        (WORKSPACE_LABEL, "CW_PLACE"),
         (ADDRESS_LABEL, "CW_ADDRESS"),
         (SPEC_LABEL, "CW_SPEC"),
         (SCRIPT_LABEL, "CW_SCRIPT"),

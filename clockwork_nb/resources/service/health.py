@@ -44,20 +44,22 @@ def verify_actions(config: Mapping[str, Any], *, container: bool, engine: str) -
 
     Without a health check a process is asked over HTTP at its first port, a container by connecting to it.
     """
-    health, ports = config["health_check"], externals(config["ports"])
+    health, declared = config["health_check"], config["ports"]
+    ports = [declared] if isinstance(declared, Unknown) else externals(declared)
     if config["state"] == "stopped" or (health is None and not ports) or isinstance(health, Unknown):
         return ()
     given = health or {}
     times = _times(given)
     # Tries of the start period come on top: failures in it do not count.
     retries = times["retries"]
-    if isinstance(retries, int) and isinstance(times["start_period_s"], (int, float)):
-        retries += math.ceil(times["start_period_s"] / times["interval_s"])
+    period, interval = times["start_period_s"], times["interval_s"]
+    later = next((number for number in (retries, period, interval) if isinstance(number, Unknown)), None)
+    retries = later if later is not None else retries + math.ceil(period / interval)
     tries = {"retries": retries, "interval": times["interval_s"], "timeout": times["timeout_s"]}
     if given.get("command") is not None:
         own = {"engine": engine, "name": config["name"], "command": given["command"]}
         return (probe_action("verify_service", {**own, **tries}),)
-    host = reachable_at(config["ports"], "127.0.0.1")
+    host = reachable_at(declared, "127.0.0.1")
     if given.get("tcp") or (container and health is None):
         return (probe_action("verify_tcp", {"host": host.strip("[]"), "port": ports[0], **tries}),)
     args = {"url": _url(given, ports, host), "expect_status": times["expect_status"], **tries}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from clockwork_nb.errors import AdapterFailedError
@@ -12,11 +13,12 @@ from clockwork_nb.resources.containers import (
     ENGINES,
     PROJECT_LABEL,
     SPEC_LABEL,
+    WORKSPACE_LABEL,
     container_name,
     is_image_id,
     spec_digest,
 )
-from clockwork_nb.resources.containers_inspect import inspect
+from clockwork_nb.resources.containers_inspect import ask, inspect
 from clockwork_nb.resources.service.container_steps import LIMITS, container_spec
 
 __all__ = ["observe_container"]
@@ -39,13 +41,18 @@ def observe_container(config: Mapping[str, Any], context: ObserveContext) -> Obs
     try:
         found = inspect(engine, "container", name, timeout_s=context.timeout_s)
         labels = _part(found or {}, "Config").get("Labels") or {}
-        mark = (labels.get(ADDRESS_LABEL), labels.get(PROJECT_LABEL))
-        ours = mark == (context.address, str(context.root.resolve()))
+        place = str(context.workspace.resolve())
+        mark = (labels.get(ADDRESS_LABEL), labels.get(PROJECT_LABEL), labels.get(WORKSPACE_LABEL) or place)
+        ours = mark == (context.address, str(context.root.resolve()), place)
         here = _image_here(engine, config, ours, context)
     except AdapterFailedError as error:
         return Observation(None, detail=error.message)
     if found is not None and ours:
-        return _ours(found, labels, here)
+        try:
+            gone = _is_gone(engine, found, context)
+        except AdapterFailedError as error:
+            return Observation(None, detail=error.message)
+        return _ours(found, labels, here, gone=gone)
     if found is not None:
         return Observation(False, here, f"the container {name} is not ours")
     if config.get("state") == "stopped" and context.asked != "removed":
@@ -74,9 +81,23 @@ def _part(found: Mapping[str, Any], name: str) -> Mapping[str, Any]:
     return part if isinstance(part, dict) else {}
 
 
-def _ours(found: Mapping[str, Any], labels: Mapping[str, Any], here: Mapping[str, bool]) -> Observation:
+def _is_gone(engine: str, found: Mapping[str, Any], context: ObserveContext) -> bool:
+    """Return whether a container that is called running is not: podman believes its notes when it was killed itself.
+
+    The engine has the last word, because the processes of one that is elsewhere cannot be seen from here.
+    """
+    state = _part(found, "State")
+    pid = state.get("Pid")
+    if state.get("Status") != _RUNNING or not isinstance(pid, int) or pid <= 0 or Path(f"/proc/{pid}").exists():
+        return False
+    return ask(engine, "top", str(found.get("Id", "")), timeout_s=context.timeout_s).returncode != 0
+
+
+def _ours(
+    found: Mapping[str, Any], labels: Mapping[str, Any], here: Mapping[str, bool], *, gone: bool = False
+) -> Observation:
     state, host = _part(found, "State"), _part(found, "HostConfig")
-    status = str(state.get("Status", "unknown"))
+    status = "dead" if gone else str(state.get("Status", "unknown"))
     container, image = str(found.get("Id", "")), str(found.get("Image", ""))
     policy = _part(host, "RestartPolicy")
     seen: dict[str, Any] = {

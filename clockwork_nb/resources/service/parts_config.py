@@ -130,7 +130,7 @@ class PortMapping(_Sparse):
         return self
 
 
-Ports = Annotated[list[PortMapping], AfterValidator(_distinct), BeforeValidator(_as_mappings), Open]
+Ports = Annotated[list[Annotated[PortMapping, Open]], AfterValidator(_distinct), BeforeValidator(_as_mappings), Open]
 
 
 # --- mounts -------------------------------------------------------------------------------------------------------
@@ -209,7 +209,7 @@ def _one_each(value: list[Any]) -> list[Any]:
     return value
 
 
-Mounts = Annotated[list[VolumeMount], AfterValidator(_one_each), BeforeValidator(_as_mounts), Open]
+Mounts = Annotated[list[Annotated[VolumeMount, Open]], AfterValidator(_one_each), BeforeValidator(_as_mounts), Open]
 
 
 # --- sizes --------------------------------------------------------------------------------------------------------

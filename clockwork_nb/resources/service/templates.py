@@ -268,7 +268,7 @@ def _is_secret(value: Any) -> bool:
 
 
 def _only_secrets_differ(config: Mapping[str, Any], recorded: Mapping[str, Any], names: Sequence[str]) -> bool:
-    if any(config.get(name) != recorded.get(name) for name in names if name != "env"):
+    if isinstance(config["env"], Unknown) or any(config.get(n) != recorded.get(n) for n in names if n != "env"):
         return False
     after = {k: "secret" if _is_secret(v) else v for k, v in dict(config["env"]).items()}
     return after == {k: "secret" if _is_secret(v) else v for k, v in dict(recorded.get("env") or {}).items()}

@@ -286,7 +286,9 @@ def _action(
         config = with_secrets_of(config, declared.value if isinstance(declared, Sensitive) else None)
     args: dict[str, Any] = {name: config.get(name) for name in _INPUTS}
     args |= {"parallelism": config["parallelism"], "mode": mode, "folder": folder or Unknown(NOT_ALLOWED)}
-    timeout = int(config["timeout"])
+    timeout = config["timeout"]
+    if isinstance(timeout, Unknown):
+        args["timeout"], timeout = timeout, 3600  # in the arguments, so that the step waits for it
     if found is None and folder and not contains_unknown(dict(config)):
         args["asked"] = asked(config, mode)
         return ActionSpec("terraform_plan", args, timeout_s=timeout, idempotent=True, reason=_ASKED[mode], asks=True)

@@ -60,10 +60,11 @@ def test_drift_of_an_ignored_attribute_is_ignored(world: Any) -> None:
     assert world.plan(wanted, world.apply(wanted), {"file.a": seen("x", "0666")}).is_empty
 
 
-def test_a_replaced_resource_is_not_put_back_first(world: Any) -> None:
+def test_a_replaced_resource_is_not_put_back_first_but_what_was_changed_outside_is_told(world: Any) -> None:
     state = world.apply(world.desired(world.file("a")))
     plan = world.plan(world.desired(world.file("a", path="out/b")), state, {"file.a": seen("x", "0666")})
-    assert plan.drift == () and world.kinds(plan) == {"file.a": "replace"}
+    assert [(d.address, d.gone) for d in plan.drift] == [("file.a", False)]
+    assert world.kinds(plan) == {"file.a": "replace"}
 
 
 def test_what_is_gone_is_created_at_its_new_place_without_removing_the_old(world: Any) -> None:

@@ -120,11 +120,11 @@ def test_state_and_changes_that_moved_are_told(world: Any) -> None:
     saved = world.plan(wanted, state).to_document()
     later = world.apply(world.desired(world.file("a", "3")), state)
     assert explain_stale(saved, world.plan(wanted, later).to_document()) == [
-        "the state moved on: it was number 1 and is number 2 now",
+        "the state moved on: it had serial 1 and has serial 2 now",
         "file.a: it was applied differently since",
     ]
     done = world.apply(wanted, state)
-    assert "file.a: was update and is noop now" in explain_stale(saved, world.plan(wanted, done).to_document())
+    assert "file.a: was update and is unchanged now" in explain_stale(saved, world.plan(wanted, done).to_document())
     other = world.plan(world.desired(world.file("a", "4")), state).to_document()
     assert explain_stale(saved, other) == ["file.a: it is to become something else"]
     drifted = world.plan(wanted, state, {"file.a": Observation(True, {"mode": "0600"})}).to_document()

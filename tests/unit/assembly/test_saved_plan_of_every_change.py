@@ -83,7 +83,7 @@ def test_a_move_that_was_made_meanwhile_is_told(world: Any) -> None:
     before = world.plan(wanted, state)
     after = world.plan(wanted, world.applied(before, state))
     told = explain_stale(before.to_document(), after.to_document())
-    assert "file.new: was move and is noop now" in told
+    assert "file.new: was move and is unchanged now" in told
 
 
 def test_what_waits_no_longer_is_told(world: Any) -> None:

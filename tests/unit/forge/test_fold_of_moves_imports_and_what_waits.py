@@ -198,3 +198,15 @@ def test_rolling_forward_from_every_point_gives_the_same_state_and_twice_is_once
         again, _ = roll_forward(part, events, job=JOB, get_blob=blobs.__getitem__)
         assert again == whole
     assert roll_forward(whole, events, job=JOB, get_blob=blobs.__getitem__) == (whole, False)
+
+
+def test_the_ports_of_a_section_are_kept_from_its_start() -> None:
+    before = state(ports=[{"name": "old", "port": 20001}])
+    wanted = {**plan(change("thing.a", "create")), "ports": [{"name": "new", "port": 20002}]}
+    image = StateImage(before)
+    fold = SectionFold(wanted, job=JOB, section=1)
+    assert fold.begin(image, 10)
+    assert image.ports == {"old": 20001, "new": 20002}, "what listens there outlives a section that fails"
+    assert image.document_bytes() == canonical_json(image.document())
+    fold.finish(image)
+    assert image.ports == {"new": 20002}, "a name that nobody asks for is forgotten once all has succeeded"

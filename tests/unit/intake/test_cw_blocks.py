@@ -124,3 +124,9 @@ def test_outputs_follow_what_they_depend_on(cw: Language) -> None:
     assert [d.code for d in result.found] == ["cw-invalid-value"]
     good = cw.run(text.replace("forbidden", "x")).desired.outputs[0]
     assert (good.name, good.value, good.description) == ("x", 1, "d")
+
+
+def test_an_unknown_block_is_told_all_that_there_are(cw: Language) -> None:
+    (found,) = cw.run("mvoed {\n}\n").found
+    assert found.code == "cw-unknown-block" and "moved" in found.note
+    assert all(word in found.detail for word in ("variable", "locals", "output", "moved", "import", "removed", "box"))

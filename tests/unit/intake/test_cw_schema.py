@@ -10,6 +10,7 @@ from pydantic import AliasChoices, BaseModel, ConfigDict, Field, model_validator
 from pydantic_core import PydanticCustomError
 
 from clockwork_nb.intake.schema import attribute_names
+from clockwork_nb.intake.values import Unknown
 
 if TYPE_CHECKING:
     from tests.unit.intake.conftest import Language
@@ -39,6 +40,8 @@ class Wide(BaseModel):
     def _together(self) -> Wide:
         if self.on and self.tally == 7:
             raise PydanticCustomError("cw_hint", "on and 7 do not go together", {"hint": "Take another tally."})
+        if self.odd == "tally":
+            raise PydanticCustomError("cw_refused", "{message}", {"message": "not beside odd", "reason": "tally"})
         if self.odd == "raise":
             raise ValueError("first line\nSecond line.")
         return self
@@ -124,6 +127,13 @@ def test_a_model_may_give_a_hint(wide: Language) -> None:
     assert found.detail == "Second line."
 
 
+def test_a_rule_about_several_attributes_marks_the_one_it_names(wide: Language) -> None:
+    code, summary, note, marked = only(wide, 'odd   = "tally"\n  tally = 7')
+    assert (code, note, marked) == ("cw-invalid-value", "not beside odd", "7")
+    assert summary == '"tally" in wide "w" is refused'
+    assert only(wide, 'odd = "tally"')[3] == 'wide "w"', "an attribute that is not written has no place of its own"
+
+
 def test_all_wrong_attributes_are_reported_together(wide: Language) -> None:
     found = wide.run('wide "w" {\n  tally = "x"\n  on = 5\n  words = [1, 2]\n}\n').found
     assert len(found) == 4
@@ -158,3 +168,31 @@ def test_a_nested_block_has_no_labels(wide: Language) -> None:
 def test_what_is_lost_is_not_called_missing(wide: Language) -> None:
     (found,) = wide.run('wide "w" {\n  target {\n    host = 1 / 0\n  }\n}\n').found
     assert found.summary == "a division by zero"
+
+
+class LaterType(WideType):
+    name = "later"
+
+    def exports(self, config: Mapping[str, Any]) -> Mapping[str, Any]:
+        return {**config, "key": Unknown("known after apply")}
+
+    def export_names(self) -> frozenset[str]:
+        return frozenset({"key"})
+
+
+@pytest.mark.parametrize(
+    ("body", "code"),
+    [
+        ("target = { host = later.x.key, prot = later.x.key }", "cw-unknown-attribute"),
+        ("target = { port = later.x.key }", "cw-missing-attribute"),
+        ("target = { host = later.x.key }", None),
+    ],
+)
+def test_a_name_inside_a_block_is_judged_before_its_value_is_known(
+    make_language: Callable[[Mapping[str, Any]], Language], body: str, code: str | None
+) -> None:
+    wide: Any = WideType()
+    later: Any = LaterType()
+    language = make_language({"wide": wide, "later": later})
+    found = language.run(f'later "x" {{}}\nwide "w" {{\n  {body}\n}}\n').found.sorted()
+    assert [d.code for d in found] == ([] if code is None else [code])

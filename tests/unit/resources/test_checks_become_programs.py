@@ -218,3 +218,12 @@ def test_descriptions_name_what_is_looked_at() -> None:
     assert shown["log_contains"] == "log of a" and shown["command"] == "sh script"
     assert shown["cpu_usage"] == "cpu of the machine" and CHECK.describe(config(command=["a", "b"])) == "a b"
     assert all(len(words) <= 60 for words in shown.values())
+
+
+def test_a_check_comes_after_the_service_that_it_names_in_quotes() -> None:
+    model = CHECK.model()
+    status = model.model_validate({"service_status": "service.web"}).model_dump()
+    assert tuple(CHECK.mentions(status)) == ("service.web",)
+    log = model.model_validate({"log_contains": {"service": "service.web", "pattern": "x"}}).model_dump()
+    assert tuple(CHECK.mentions(log)) == ("service.web",)
+    assert tuple(CHECK.mentions(model.model_validate({"file_exists": "out/x"}).model_dump())) == ()

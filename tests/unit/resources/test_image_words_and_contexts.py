@@ -233,7 +233,10 @@ def test_actions_and_risks() -> None:
     one, two = config(tags=["web:1", "web:2"]), config(tags=["web:2"])
     names = [(s.name, s.args["tags"]) for s in TYPE.actions("update", two, one)]
     assert names == [("build_image", ["web:2"]), ("remove_image", ["web:1"])]
-    assert [s.name for s in TYPE.actions("replace", one, one)] == ["remove_image", "build_image"]
+    (anew,) = TYPE.actions("replace", one, one)
+    assert (anew.name, anew.args["anew"]) == ("build_image", True), "the old one goes when the new one is there"
+    moved = TYPE.actions("replace", {**one, "engine": "docker"}, one)
+    assert [(s.name, s.args["engine"]) for s in moved] == [("remove_image", "podman"), ("build_image", "docker")]
     assert [s.name for s in TYPE.actions("update", one, one)] == ["build_image"], "for a context that changed"
     assert TYPE.replaces(config(), {**config(), "engine": "docker"}) == {"engine"}
     assert TYPE.risks("create", one, None, None) == ("network",)
