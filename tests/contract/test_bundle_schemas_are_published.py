@@ -165,8 +165,8 @@ def _check_built(project: Project) -> set[str]:
 
 def test_what_every_resource_type_compiles_to_fits(tmp_path: Path) -> None:
     project = Project(tmp_path)
-    for folder in ("net", "app"):
-        (project.folder / folder).mkdir()
+    for made in ("net", "app"):
+        (project.folder / made).mkdir()
     project.write({"main.cw": CONFIGURATION, "net/main.tf": "", "app/Dockerfile": "FROM scratch\n"})
     seen = _check_built(project)
     assert seen == {kind.name for kind in builtin_types().values()}

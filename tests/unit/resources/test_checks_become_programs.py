@@ -19,7 +19,7 @@ from clockwork_nb.resources.containers import ENGINE_VARIABLES
 from clockwork_nb.resources.registry import builtin_types
 from clockwork_nb.secrets import Sensitive
 
-CHECK = builtin_types()["check"]
+CHECK: Any = builtin_types()["check"]
 
 EXAMPLES: dict[str, list[Any]] = {
     "http": [{"url": "http://h:81/", "method": "HEAD", "headers": {"A": "b"}}],
