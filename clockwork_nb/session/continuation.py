@@ -9,6 +9,7 @@ from clockwork_nb.canonical import digest, parse_json
 from clockwork_nb.errors import InvalidInputError, StepInterruptedError
 from clockwork_nb.ports import Artifact
 from clockwork_nb.session.building import Built
+from clockwork_nb.session.opening import ask
 from clockwork_nb.session.planning import Planned
 from clockwork_nb.session.sections import Section, bind_drafts, put_evidence
 
@@ -169,7 +170,7 @@ def _ask_again(session: Session, run: JobRun, known: SectionState, options: Plan
     section = Section(session, known.verb, planned, built, run, known.number, options=options)
     if same:
         if decision is None:
-            session.ask(run, section)
+            ask(session, run, section)
         return section
     moved = _moved(run, known, planned, built)
     plan_blob, bundle_blob, state_blob = put_evidence(run, planned, built, planned.state)
@@ -185,7 +186,7 @@ def _ask_again(session: Session, run: JobRun, known: SectionState, options: Plan
         )
     )
     section.notice = f"The plan that was asked about no longer fits: {moved}"
-    session.ask(run, section)
+    ask(session, run, section)
     return section
 
 

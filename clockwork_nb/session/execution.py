@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 from clockwork_nb.canonical import canonical_json, parse_json
 from clockwork_nb.ports import Draft, EventView
 from clockwork_nb.secrets import Redactor
+from clockwork_nb.session.late_outputs import late_outputs
 from clockwork_nb.session.recovery import recovered_state
 
 if TYPE_CHECKING:
@@ -142,7 +143,7 @@ def execute(
                 on_event=tell,
             )
         if result.error is None and section.verb == "apply" and result.state is not None:
-            late = session.late_outputs(section, result.state)
+            late = late_outputs(session, section, result.state)
             if late != result.state["outputs"]:
                 told = {**result.state, "outputs": late}
                 StateFile(workspace.folder).save(canonical_json(told))

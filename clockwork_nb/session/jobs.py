@@ -371,6 +371,7 @@ class Jobs:
     def _section(self, run: JobRun, rerun: Collection[str], given: Mapping[str, str]) -> Section:
         from clockwork_nb.session.continuation import continue_section
         from clockwork_nb.session.following import check_known
+        from clockwork_nb.session.opening import open_section
 
         state = run.state()
         if any(d.status == "denied" for d in state.decisions.values()):
@@ -403,8 +404,8 @@ class Jobs:
         check_known(planned.document)
         built = session.build(planned)
         number = len(run.state().sections) + 1
-        section = session.open_section(
-            run, number, spec["verb"], planned, built, cell="", call=0, inputs=inputs, options=options
+        section = open_section(
+            session, run, number, spec["verb"], planned, built, cell="", call=0, inputs=inputs, options=options
         )
         section.notice = notice
         return section

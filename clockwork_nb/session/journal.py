@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from clockwork_nb.canonical import canonical_json, digest, parse_json
 from clockwork_nb.errors import PlanStaleError
 from clockwork_nb.ports import Draft
+from clockwork_nb.session.opening import restored_outcome
 from clockwork_nb.session.planning import Planned
 from clockwork_nb.session.sections import Section
 
@@ -123,7 +124,7 @@ def section_in_journal(
             )
         document = _document(run, known)
         planned = Planned(document, digest(dict(document)), recorded=True)
-        outcome = session.restored_outcome(run, known, document)
+        outcome = restored_outcome(session, run, known, document)
         return Section(session, verb, planned, None, run, known.number, restored=outcome, options=options)
     from clockwork_nb.session.continuation import continue_section
 

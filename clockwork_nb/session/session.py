@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Any
 from clockwork_nb.canonical import digest
 from clockwork_nb.clock import Clock, SystemClock, rfc3339
 from clockwork_nb.errors import ConfigurationError, InvalidInputError, StoreIOError
-from clockwork_nb.ports import Draft
 from clockwork_nb.session.configuration import CellReport, ConfigurationSources
 from clockwork_nb.session.free_ports import FreePorts
+from clockwork_nb.session.opening import empty_section, open_section, own_run
 from clockwork_nb.session.options import PlanOptions
 from clockwork_nb.session.planning import Planned
 from clockwork_nb.session.runs import TOOL_VERSION, JobRun
-from clockwork_nb.session.sections import Section, SectionOutcome, bind_drafts, put_evidence
+from clockwork_nb.session.sections import Section
 from clockwork_nb.settings import Settings, load_settings
 from clockwork_nb.workspace import Workspace, folder_workspace, notebook_workspace
 
@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     from clockwork_nb.forge.confinement import Confinement
     from clockwork_nb.forge.step import OnOutput
     from clockwork_nb.intake.desired import Desired, EnvFacts
-    from clockwork_nb.jobs.model import JobState, SectionState
     from clockwork_nb.policy import Policy
     from clockwork_nb.ports import Registry
     from clockwork_nb.session.building import Built
@@ -441,7 +440,7 @@ class Session:
         else:
             planned = self.make_plan(options)
         if planned.is_empty:
-            return self._empty(verb, options, planned, run, cell, call)
+            return empty_section(self, verb, options, planned, run, cell, call)
         from clockwork_nb.session.following import check_known
 
         check_known(planned.document)
@@ -449,11 +448,11 @@ class Session:
         built = self.build(planned, keep_edits=keep_edits, force=force)
         inputs = self.inputs_digest(options, verb)
         if run is None:
-            run = self._own_run(verb, options, planned)
+            run = own_run(self, verb, options, planned)
         try:
             number = len(run.state().sections) + 1
-            return self.open_section(
-                run, number, verb, planned, built, cell=cell, call=call, inputs=inputs, options=options
+            return open_section(
+                self, run, number, verb, planned, built, cell=cell, call=call, inputs=inputs, options=options
             )
         except BaseException as error:
             run.break_off(error)
@@ -500,8 +499,8 @@ class Session:
             check_known(planned.document)
             check_progress(done, planned.document)
             built = self.build(planned, **self._edits)
-            return self.open_section(
-                run, before.number + 1, before.verb, planned, built,
+            return open_section(
+                self,                 run, before.number + 1, before.verb, planned, built,
                 cell="", call=0, inputs=self.inputs_digest(options, before.verb), options=options,
             )  # fmt: skip
         except BaseException as error:
@@ -513,202 +512,6 @@ class Session:
         from clockwork_nb.session.following import options_after
 
         return options_after(options, document, self.sources.configuration(), self.types)
-
-    def open_section(
-        self,
-        run: JobRun,
-        number: int,
-        verb: str,
-        planned: Planned,
-        built: Built,
-        *,
-        cell: str,
-        call: int,
-        inputs: str,
-        options: PlanOptions | None = None,
-    ) -> Section:
-        """Write the section's opening, bind it to plan and bundle, and ask for approval when there is a change."""
-        from clockwork_nb.jobs.commands import checkpoint
-        from clockwork_nb.session.policy import refuse_runtimes
-
-        refuse_runtimes(self.policy(), built.bundle)
-        plan_blob, bundle_blob, state_blob = put_evidence(run, planned, built, planned.state)
-        opened = Draft(
-            "section.opened", {"section": number, "verb": verb, "cell": cell, "call": call, "inputs": inputs}
-        )
-        binds = bind_drafts(
-            number, planned, built, policy=self.policy().digest,
-            plan_blob=plan_blob, bundle_blob=bundle_blob, state_blob=state_blob,
-        )  # fmt: skip
-        told = checkpoint("plan", _plan_words(verb, planned), section=number)
-        run.writer.append([opened, *binds, told])
-        section = Section(self, verb, planned, built, run, number, options=options)
-        self.ask(run, section)
-        return section
-
-    def ask(self, run: JobRun, section: Section) -> None:
-        """Write the question, when the section has a change that nobody decided on yet."""
-        from clockwork_nb.ids import new_ulid
-        from clockwork_nb.jobs.approval import naming
-        from clockwork_nb.jobs.commands import request_approval
-        from clockwork_nb.render.gate import edited_words
-
-        if not section.planned.has_changes:
-            return
-        words = _plan_words(section.verb, section.planned)
-        run.writer.append(
-            request_approval(
-                run.state(),
-                section.number,
-                approval_id=f"ap_{new_ulid()}",
-                binds=section.binds(),
-                summary=f"{words}; {edited_words(section.edited)}" if section.edited else words,
-                instructions=f'clockwork approve {run.job_id} {naming(run.state(), section.binds())} --reason "…"',
-                reason_codes=[f"risk:{r}" for r in section.planned.risks],
-                quorum=self._quorum_of(run.state(), section.number),
-            )
-        )
-        section.let_policy_decide()
-
-    def _quorum_of(self, state: JobState, number: int) -> int:
-        """Return how many persons must approve the section: once asked for, no less when its plan is another one."""
-        here = state.sections[number]
-        same = {
-            s.number for s in state.sections.values() if (s.verb, s.cell, s.call) == (here.verb, here.cell, here.call)
-        }
-        return max([self.quorum, *(d.quorum for d in state.decisions.values() if d.section in same)])
-
-    def late_outputs(self, section: Section, state: Mapping[str, Any]) -> list[dict[str, Any]]:
-        """Return the outputs to record after *section*, which made *state*: those that only its steps told, too.
-
-        What still cannot be told keeps the value it had.
-        """
-        from clockwork_nb.assembly.prior import PriorState
-        from clockwork_nb.forge.fold import has_unknown
-        from clockwork_nb.intake.values import contains_unknown
-        from clockwork_nb.secrets import Sensitive, seal
-        from clockwork_nb.session.planning_inputs import Known
-
-        outputs = {o["name"]: dict(o) for o in state["outputs"]}
-        asked = {o["name"] for o in section.planned.document["outputs"] if has_unknown(o["after"])}
-        if not asked:
-            return list(outputs.values())
-        prior = PriorState.from_document(dict(state))
-        desired, _ = self.evaluate(section.options or PlanOptions(), prior, Known(self, prior).attributes)
-        for output in desired.outputs:
-            if output.name in asked and not contains_unknown(output.value):
-                sensitive = output.sensitive or isinstance(output.value, Sensitive)
-                value = (
-                    output.value if isinstance(output.value, Sensitive) or not sensitive else Sensitive(output.value)
-                )
-                sealed = seal(value, self.secret_key())
-                outputs[output.name] = {"name": output.name, "value": sealed, "sensitive": sensitive}
-        return [outputs[name] for name in sorted(outputs)]
-
-    def _own_run(self, verb: str, options: PlanOptions, planned: Planned) -> JobRun:
-        from clockwork_nb.session.runs import open_store
-
-        store = open_store(self.settings)
-        kept, withheld = self.sources.without_secrets(options)
-        spec: dict[str, Any] = {
-            "verb": verb,
-            "workspace": {
-                "root": str(self.workspace.root),
-                "folder": str(self.workspace.folder),
-                "name": self.workspace.name,
-                "notebook": self.workspace.is_notebook,
-            },
-            "options": kept.to_document(),
-            "withheld": withheld,
-        }
-        if self.budgets:
-            spec["budgets"] = dict(self.budgets)
-        texts: list[bytes] = []
-        configuration = self.sources.to_document(texts)
-        return JobRun.create(
-            store,
-            name=f"{verb} {self.workspace.name}",
-            adapter="pipeline",
-            lineage=planned.document["lineage"] or "",
-            spec={**spec, "configuration": configuration},
-            blobs=texts,
-            environment=self.environment_rules,
-            job_id=self.job_id,
-        )
-
-    def _empty(
-        self, verb: str, options: PlanOptions, planned: Planned, run: JobRun | None, cell: str, call: int
-    ) -> Section:
-        number = 0
-        if run is not None:
-            number = len(run.state().sections) + 1
-            inputs = self.inputs_digest(options, verb)
-            plan_blob = run.writer.put_blob(_document_bytes(planned))
-            run.writer.append(
-                [
-                    Draft("section.opened", {"section": number, "verb": verb, "cell": cell, "call": call, "inputs": inputs}),
-                    Draft(
-                        "plan.bound",
-                        {
-                            "section": number,
-                            "plan": plan_blob,
-                            "configuration": planned.document["configuration"],
-                            "lineage": planned.document["lineage"] or "",
-                            "serial": planned.document["serial"],
-                            "changes": 0,
-                        },
-                    ),
-                    Draft(
-                        "section.closed",
-                        {"section": number, "outcome": "completed", "done": 0, "failed": 0, "skipped": 0},
-                    ),
-                ]
-            )  # fmt: skip
-        return Section(self, verb, planned, None, run, number)
-
-    def restored_outcome(self, run: JobRun, section: SectionState, document: Mapping[str, Any]) -> SectionOutcome:
-        """Return the outcome of *section*, which an earlier attempt of this notebook run finished, steps and all."""
-        from clockwork_nb.jobs.progress import RunProgress
-
-        progress = RunProgress(run.job_id)
-        progress.expect(document, section.plan)
-        progress.feed_all(run.writer.events())
-        outputs = tuple(
-            {"name": o["name"], "value": o["after"], "sensitive": o["sensitive"]}
-            for o in document["outputs"]
-            if o["after"] is not None
-        )
-        return SectionOutcome(
-            "completed" if section.done else "nothing",
-            section.verb,
-            run.job_id,
-            section.plan,
-            done=section.done,
-            duration_s=progress.elapsed_ms() / 1000,
-            outputs=outputs if section.verb == "apply" else (),
-            snapshot=progress.snapshot(),
-            recorded=True,
-            unchanged=sum(1 for c in document["changes"] if c["kind"] == "noop"),
-        )
-
-
-def _plan_words(verb: str, planned: Planned) -> str:
-    counts = ", ".join(f"{n} to {kind}" for kind, n in sorted(_counts(planned.document).items()))
-    return f"{verb}: plan {planned.digest[:8]}: {counts}"
-
-
-def _counts(document: Mapping[str, Any]) -> dict[str, int]:
-    out: dict[str, int] = {}
-    for change in document["changes"]:
-        if change["kind"] != "noop":
-            out[change["kind"]] = out.get(change["kind"], 0) + 1
-    return out
-
-
-def _document_bytes(planned: Planned) -> bytes:
-    from clockwork_nb.canonical import canonical_json
-
-    return canonical_json(dict(planned.document))
 
 
 def _bound_ports(run: JobRun) -> dict[str, int]:

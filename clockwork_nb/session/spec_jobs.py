@@ -17,6 +17,7 @@ from clockwork_nb.forge.publishing import Publisher
 from clockwork_nb.jobpack.layout import PUBLISHED_BY_US, SPEC_TEXTS
 from clockwork_nb.ports import Draft
 from clockwork_nb.session.jobs import SPEC_ADAPTERS
+from clockwork_nb.session.opening import open_section
 from clockwork_nb.session.options import PlanOptions
 from clockwork_nb.session.runs import Claim, JobRun, open_store
 from clockwork_nb.session.spec_session import SpecSession
@@ -122,8 +123,8 @@ class SpecJob:
         if found is None:
             planned = session.make_plan(options)
             number = len(run.state().sections) + 1
-            found = session.open_section(
-                run, number, "run", planned, session.build(planned), cell="", call=part + 1, inputs=inputs
+            found = open_section(
+                session, run, number, "run", planned, session.build(planned), cell="", call=part + 1, inputs=inputs
             )
         if found.needs_approval and not session.asks:
             found.decide("granted", via="auto", reason=_NOT_GATED)
