@@ -6,6 +6,7 @@ it has ended. What a crash leaves is in the log.
 
 from __future__ import annotations
 
+import heapq
 import logging
 import threading
 import time
@@ -166,6 +167,7 @@ class _Section:
         self.telling = threading.Lock()
         self.folding = threading.Lock()
         self.floors: dict[int, int] = {}
+        self.untold: list[tuple[int, EventView]] = []
         self.appends = 0
         self.highest = 0
 
@@ -227,6 +229,7 @@ class _Section:
         finally:
             self.over.set()
             poller.join()
+            self._tell_in_order(rest=True)
             if self.fold.touches and not lost:
                 self.state.flush()
 
@@ -329,12 +332,28 @@ class _Section:
             for event in events:
                 self.fold.fold(self.image, event.type, event.payload, self.writer.get_blob)
                 self.highest = max(self.highest, event.seq)
+                heapq.heappush(self.untold, (event.seq, event))
             del self.floors[token]
             if self.fold.touches:
                 self.fold.mark(self.image, min(self.floors.values(), default=self.highest))
+        self._tell_in_order()
+
+    def _tell_in_order(self, *, rest: bool = False) -> None:
+        """Tell what is durable in the order of the log; what an append under way may still come before waits for that.
+
+        A view takes an event that comes after a later one for one that it knows already. *rest*: nothing is under way
+        any more, whatever became of it.
+        """
         with self.telling:
-            for event in events:
+            while (event := self._next_to_tell(rest=rest)) is not None:
                 self._tell(event)
+
+    def _next_to_tell(self, *, rest: bool) -> EventView | None:
+        with self.folding:
+            waits = bool(self.untold) and self.untold[0][0] > min(self.floors.values(), default=self.highest)
+            if not self.untold or (waits and not rest):
+                return None
+            return heapq.heappop(self.untold)[1]
 
     def _tell(self, event: EventView) -> None:
         try:

@@ -141,6 +141,49 @@ def test_the_state_never_claims_an_event_that_is_not_folded_in(b: Bench) -> None
     assert {e["address"]: e["status"] for e in b.state()["resources"]}["thing.slow"] == "ok"
 
 
+class Overtaken:
+    """The real writer, whose append of one step's result comes back only after one that is later in the log."""
+
+    def __init__(self, b: Bench, slow: str) -> None:
+        self._job, self._slow = b.job, slow
+        self._later = threading.Event()
+        self.overtaken = False
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._job, name)
+
+    def append(self, drafts: Sequence[Draft]) -> Sequence[EventView]:
+        events = self._job.append(drafts)
+        ended = [e.payload["step_id"] for e in events if e.type == "step.completed"]
+        if ended == [self._slow]:
+            self.overtaken = self._later.wait(20)
+            threading.Event().wait(0.2)  # the other thread is on its way to tell its own
+        elif ended:
+            self._later.set()
+        return events
+
+
+def test_events_are_told_in_the_order_of_the_log(b: Bench) -> None:
+    """Views drop what seems to be behind them: a line of a step was missing when two steps ended at once."""
+    late = Spec("late", {"make": {"script": "sleep 0.4\n", "write": ("out/y",)}})
+    document, bundle = b.bind(make_plan(write("slow", "1"), late))
+    writer: Any = Overtaken(b, "thing.slow:make")
+    told: list[int] = []
+    ended: list[str] = []
+
+    def on_event(event: EventView) -> None:
+        told.append(event.seq)
+        ended.extend([event.payload["step_id"]] if event.type == "step.completed" else [])
+
+    run_section(
+        document, bundle, writer=writer, section=1, approval_id="", done=(), attempts={},
+        context=b.context(parallelism=2), on_event=on_event,
+    )  # fmt: skip
+    assert writer.overtaken
+    assert told == sorted(told)
+    assert sorted(ended) == ["thing.late:make", "thing.slow:make"]
+
+
 def test_a_step_that_was_refused_is_not_tried_again(b: Bench) -> None:
     """What was refused before it ran will be refused again: a retry would only use up the budget."""
     # A file beside the workspace's own folder: whether it may be written is known when it is clear that it is a file.
