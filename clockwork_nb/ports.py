@@ -175,6 +175,7 @@ class ObserveContext:
       ``exists=None`` with the reason in ``detail``.
     * ``wanted``: the config that is declared for it now, with its sensitive values; None when nobody says or none is.
     * ``asked``: what is wanted of it besides that: that it is ``removed``, or made ``anew``; else ``""``.
+    * ``made_later``: whether something else that is wanted may make this path of the project, which is missing now.
     """
 
     root: Path
@@ -184,6 +185,7 @@ class ObserveContext:
     timeout_s: float = 10.0
     wanted: Mapping[str, Any] | None = None
     asked: Literal["", "removed", "anew"] = ""
+    made_later: Callable[[str], bool] = lambda path: False
 
 
 class ProjectFiles(Protocol):
@@ -213,6 +215,10 @@ class ResourceType(Protocol):
 
     A type may also have these, all pure but the last:
 
+    * ``accepts(attributes)`` → the config that the model would make of *attributes*, in the same order and with new lists
+      and dicts, when their values are plain and right; None to ask the model. It exists for speed: who has it, and
+      `attribute_names`, is used without importing pydantic. It never refuses: the model finds the words for that;
+    * ``attribute_names()`` → the names of the model's fields, for a model without aliases;
     * ``claims(config)`` → what only one resource can own at a time, ``path:<path>`` or ``port:<number>``;
     * ``needs_engine(config)`` → whether it has something that a container engine runs or keeps; only then it is found out
       which engine is here;
@@ -359,6 +365,10 @@ class JobWriter(Protocol):
 
     def put_blob(self, data: bytes) -> str:
         """Make *data* durable under its SHA-256 and return that (64 hex)."""
+        ...
+
+    def put_blobs(self, contents: Sequence[bytes]) -> Sequence[str]:
+        """Make each of *contents* durable and return the digests in order; faster than one by one."""
         ...
 
     def get_blob(self, sha256: str) -> bytes:

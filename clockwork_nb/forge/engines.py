@@ -12,12 +12,12 @@ from typing import Final
 
 from clockwork_nb.errors import AdapterFailedError
 from clockwork_nb.resources.containers import ENGINE_PATH
-from clockwork_nb.resources.containers_inspect import ask
+from clockwork_nb.resources.containers_inspect import SilentEngineError, ask
 
 __all__ = ["PROCESS", "engine_candidates", "find_engine"]
 
 PROCESS: Final = "process"
-"""The engine of a machine without one: services are supervised processes."""
+"""The engine of a machine without one: services are supervised processes. What follows it says why there is none."""
 
 _TIMEOUT_S: Final = 10.0
 _PODMAN_SOCKET: Final = "podman/podman.sock"
@@ -27,13 +27,19 @@ _DOCKER_SOCKETS: Final = ("/run/docker.sock", "/var/run/docker.sock")
 def find_engine(environ: Mapping[str, str] | None = None) -> str:
     """Return the engine and its major version, ``podman 4`` or ``docker 28``; ``process`` when there is none.
 
-    The first of `engine_candidates` that says its version. A docker command whose daemon does not answer is none.
+    The first of `engine_candidates` that says its version. A docker command that has no daemon is none. Where one hangs and
+    no other answers, that is said: ``process (podman does not answer within 10 s)``.
     """
+    silent = ""
     for engine in engine_candidates(os.environ if environ is None else environ):
-        major = _major(engine)
+        try:
+            major = _major(engine)
+        except SilentEngineError as error:
+            silent = silent or f" ({error.message})"
+            continue
         if major:
             return f"{engine} {major}"
-    return PROCESS
+    return PROCESS + silent
 
 
 def engine_candidates(environ: Mapping[str, str]) -> list[str]:
@@ -64,6 +70,8 @@ def _major(engine: str) -> str:
     words = ("--version",) if engine == "podman" else ("version", "--format", "{{.Server.Version}}")
     try:
         done = ask(engine, *words, timeout_s=_TIMEOUT_S)
+    except SilentEngineError:
+        raise
     except AdapterFailedError:
         return ""
     found = re.search(r"(\d+)\.\d+", done.stdout[:4096].decode("utf-8", "replace"))

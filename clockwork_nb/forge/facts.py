@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import os
-import platform
 import re
-import subprocess
 from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
@@ -48,31 +46,30 @@ def needs_engine(types: Registry, desired: Desired, prior: PriorState) -> bool:
 
 
 def _engine() -> str:
-    from clockwork_nb.forge.engines import PROCESS
-
     try:
         return _found_engine(os.environ.get("DOCKER_HOST", ""))
-    except LookupError:
-        return PROCESS
+    except LookupError as none:
+        return str(none.args[0])
 
 
 @lru_cache(maxsize=8)
 def _found_engine(_docker_host: str) -> str:
-    # An exception is not cached: who installs an engine meanwhile need not start a new kernel.
+    # An exception is not cached: who installs or mends an engine meanwhile need not start a new kernel.
     from clockwork_nb.forge.engines import PROCESS, find_engine
 
     found = find_engine()
-    if found == PROCESS:
-        raise LookupError
+    if found.startswith(PROCESS):
+        raise LookupError(found)
     return found
 
 
 @lru_cache(maxsize=1)
 def _facts() -> EnvFacts:
     found = {name: path for name in RUNTIMES if (path := find_runtime(name))}
+    system = os.uname()
     return EnvFacts(
-        os=platform.system().lower(),
-        arch=platform.machine(),
+        os=system.sysname.lower(),
+        arch=system.machine,
         confinement=probe().tier,
         runtimes={name: runtime_version(name, path) for name, path in found.items()},
     )
@@ -104,6 +101,8 @@ def _go_version(real: Path) -> str:
 
 
 def _asked(path: str, *words: str) -> str:
+    import subprocess
+
     try:
         done = subprocess.run(
             [path, *(words or ("--version",))],

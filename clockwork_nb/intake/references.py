@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Final
 
 from clockwork_nb.diagnostics import Diagnostics
@@ -18,7 +18,7 @@ from clockwork_nb.intake.configuration import (
 from clockwork_nb.intake.functions import FUNCTION_NAMES, unknown_function
 from clockwork_nb.intake.names import nearest, shown, summary
 from clockwork_nb.intake.nodes import Call, Node, Reference
-from clockwork_nb.intake.schema import Checker
+from clockwork_nb.intake.schema import Checker, attribute_names, field_names
 from clockwork_nb.ports import Registry
 
 __all__ = ["PATHS", "check_references", "target_of"]
@@ -56,19 +56,26 @@ class _Checker:
         self.diagnostics = diagnostics
         self.complete = complete
         self.nodes = configuration.declarations()
+        # The parts of references that were found right → their target: most are written more than once.
+        self._good_targets: dict[tuple[str, ...], str] = {}
         self._attributes: dict[str, frozenset[str]] = {}
+        self._own_names: dict[str, frozenset[str]] = {}  # names with one spelling, by type
 
     def check(self, declaration: Declaration) -> None:
         """Set what *declaration* needs; mistakes make it broken."""
         needs: list[Need] = []
         good = True
+        good_targets = self._good_targets
         for attribute in declaration.attributes_read():
             for reference in attribute.references:
-                target = target_of(reference.parts, self.types)
+                target = good_targets.get(reference.parts) or target_of(reference.parts, self.types)
                 if target in self.nodes:
                     if target != declaration.id or not isinstance(declaration, VariableDeclaration):
                         needs.append(Need(target, reference))
-                    good = self._attribute_exists(reference, target, declaration) and good
+                    if reference.parts in good_targets or self._attribute_exists(reference, target, declaration):
+                        good_targets[reference.parts] = target
+                    else:
+                        good = False
                 elif reference.parts[0] == "path" and len(reference.parts) == 2 and reference.parts[1] in PATHS:
                     continue
                 else:
@@ -78,7 +85,7 @@ class _Checker:
                 good = self._function_exists(call, declaration) and good
         if isinstance(declaration, (ResourceDeclaration, OutputDeclaration)):
             triggers = declaration.triggers if isinstance(declaration, ResourceDeclaration) else ()
-            for need in (*declaration.depends_on, *(t.need for t in triggers)):
+            for need in (*declaration.depends_on, *[t.need for t in triggers]):
                 if need.target in self.nodes:
                     needs.append(need)
                 else:
@@ -98,6 +105,12 @@ class _Checker:
         )
 
     def _attributes_are_known(self, resource: ResourceDeclaration) -> bool:
+        own = self._own_names.get(resource.type)
+        if own is None:
+            kind = self.types[resource.type]
+            own = self._own_names[resource.type] = attribute_names(kind) & field_names(kind)
+        if not resource.blocks and own.issuperset([a.name for a in resource.attributes]):
+            return True
         where = f'{resource.written} "{resource.name}"'
         checker = Checker(self.types[resource.type], where, resource.id, resource.origin, self.diagnostics)
         return checker.names_are_known(resource.attributes, resource.blocks)
@@ -120,7 +133,7 @@ class _Checker:
         known = self._attributes.get(kind)
         if known is None:
             found = self.types[kind]
-            known = self._attributes[kind] = frozenset(found.model().model_fields) | found.export_names()
+            known = self._attributes[kind] = field_names(found) | found.export_names()
         if name in known:
             return True
         near = nearest(name, known)
@@ -225,13 +238,10 @@ def check_references(
     for declaration in checker.nodes.values():
         checker.check(declaration)
     needs: dict[str, tuple[str, ...]] = {
-        node: _each_once(n.target for n in declaration.needs) for node, declaration in checker.nodes.items()
+        node: tuple(dict.fromkeys([n.target for n in declaration.needs])) if declaration.needs else ()
+        for node, declaration in checker.nodes.items()
     }
     done, left = graph.order(needs)
     configuration.order = tuple(done)
     for cycle in graph.cycles(left, needs) if left else ():
         checker.report_cycle(cycle)
-
-
-def _each_once(targets: Iterable[str]) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(targets))

@@ -1,5 +1,8 @@
 """Attributes of a resource against its type's Pydantic model: one configuration dict, or diagnostics people can read.
 
+A type may know by itself that plain values are right (``accepts``); then there is nothing to report, and no model is
+made, because that takes longer than a small plan.
+
 The model sees plain JSON types, `Unknown` and `Sensitive` first, because it may know what to do with marks. A model
 that does not is shown the values without marks, and the marks are put back afterwards, where they were if the model
 left that place as it was, else on the whole attribute.
@@ -7,7 +10,7 @@ left that place as it was, else on the whole attribute.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -21,7 +24,7 @@ from clockwork_nb.intake.values import Unknown, contains_unknown
 from clockwork_nb.ports import ResourceType
 from clockwork_nb.secrets import Sensitive
 
-__all__ = ["Checker", "Places", "attribute_names", "exact", "plain"]
+__all__ = ["Checker", "Places", "attribute_names", "exact", "field_names", "plain"]
 
 
 class _Shape:
@@ -45,18 +48,33 @@ class _Shape:
         return None if inner is None else shape_of(inner)
 
 
+class _Known:
+    """What is known of a resource type: every accepted name → the attribute, and how it takes plain values."""
+
+    def __init__(self, kind: ResourceType) -> None:
+        self.kind = kind
+        self.accepts: Callable[[Mapping[str, Any]], dict[str, Any] | None] | None = getattr(kind, "accepts", None)
+        self._shape: _Shape | None = None
+        names: Callable[[], frozenset[str]] | None = getattr(kind, "attribute_names", None)
+        self.fields: Mapping[str, str] = {n: n for n in names()} if names is not None else self.shape.fields
+
+    @property
+    def shape(self) -> _Shape:
+        """The shape of the model, which is asked for once and only when it is needed: asking imports."""
+        if self._shape is None:
+            self._shape = shape_of(self.kind.model())
+        return self._shape
+
+
 _SHAPES: WeakKeyDictionary[Any, _Shape] = WeakKeyDictionary()
+_KINDS: dict[int, _Known] = {}
 
 
-_OF_KINDS: dict[int, tuple[ResourceType, _Shape]] = {}
-
-
-def _shape_of_kind(kind: ResourceType) -> _Shape:
-    """Return the shape of the model of *kind*; asked for once, because asking imports."""
-    known = _OF_KINDS.get(id(kind))
-    if known is None or known[0] is not kind:
-        known = _OF_KINDS[id(kind)] = (kind, shape_of(kind.model()))
-    return known[1]
+def _known(kind: ResourceType) -> _Known:
+    found = _KINDS.get(id(kind))
+    if found is None or found.kind is not kind:
+        found = _KINDS[id(kind)] = _Known(kind)
+    return found
 
 
 def shape_of(model: Any) -> _Shape:
@@ -89,7 +107,12 @@ def _model_in(annotation: Any) -> Any:
 
 def attribute_names(kind: ResourceType) -> frozenset[str]:
     """Return every attribute that may be set on a resource of type *kind*."""
-    return frozenset(_shape_of_kind(kind).fields)
+    return frozenset(_known(kind).fields)
+
+
+def field_names(kind: ResourceType) -> frozenset[str]:
+    """Return every attribute that a config of type *kind* has, each under its own name; other spellings are left out."""
+    return frozenset(_known(kind).fields.values())
 
 
 def plain(value: Any) -> Any:
@@ -113,6 +136,9 @@ def plain(value: Any) -> Any:
 
 def exact(value: Any) -> Any:
     """Return JSON types as values of the language: floats become exact decimals. Recursion: values are bounded."""
+    kind = type(value)
+    if kind is str or kind is int or kind is bool or value is None:
+        return value
     if isinstance(value, float):
         return int(value) if value.is_integer() else Decimal(repr(value))
     if isinstance(value, dict):
@@ -140,20 +166,26 @@ class Checker:
         self.address = address
         self.origin = origin
         self.diagnostics = diagnostics
-        self.shape = _shape_of_kind(kind)
+        self._known = _known(kind)
+
+    @property
+    def shape(self) -> _Shape:
+        """The shape of the model; it is made when something has to be reported, or the type knows no other way."""
+        return self._known.shape
 
     def names_are_known(self, attributes: Sequence[Attribute], blocks: Sequence[Block]) -> bool:
         """Return whether every attribute and nested block belongs to the type; the mistakes go to the diagnostics."""
         good = True
+        fields = self._known.fields
         seen: dict[str, Node] = {}
         items: tuple[Attribute | Block, ...] = (*attributes, *blocks)
         for item in items:
             name, end = (item.name, item.name_end) if isinstance(item, Attribute) else (item.kind, item.kind_end)
             place = self.origin.span(item.start, end)
-            field = self.shape.fields.get(name)
+            field = fields.get(name)
             if field is None:
                 good = False
-                self._unknown_name(name, place, self.shape, "attribute" if isinstance(item, Attribute) else "block")
+                self._unknown_name(name, place, fields, "attribute" if isinstance(item, Attribute) else "block")
                 continue
             other = seen.setdefault(field, item)
             if type(other) is not type(item) or (isinstance(item, Attribute) and other is not item):
@@ -166,13 +198,13 @@ class Checker:
                 )
         return good
 
-    def _unknown_name(self, name: str, place: SourceRange, shape: _Shape, what: str = "attribute") -> None:
+    def _unknown_name(self, name: str, place: SourceRange, fields: Iterable[str], what: str = "attribute") -> None:
         self._error(
             "cw-unknown-attribute",
             f"unknown {what} {shown(name)} in {self.where}",
             place,
-            note=did_you_mean(name, shape.fields),
-            detail=f"It takes {', '.join(sorted(shape.fields)) or 'no attributes'}.",
+            note=did_you_mean(name, fields),
+            detail=f"It takes {', '.join(sorted(fields)) or 'no attributes'}.",
         )
 
     def _error(self, code: str, text: str, place: SourceRange, *, note: str = "", detail: str = "") -> None:
@@ -186,10 +218,14 @@ class Checker:
         *lost* are attributes whose values could not be had, which was reported: nothing is said about them, nor about
         the resource as a whole, and there is no config.
         """
+        raw = {name: plain(value) for name, value in values.items()}
+        if self._known.accepts is not None:
+            accepted = self._known.accepts(raw)
+            if accepted is not None:
+                return None if lost else accepted
         from pydantic import ValidationError
 
         model = self.shape.model
-        raw = {name: plain(value) for name, value in values.items()}
         try:
             config: dict[str, Any] = model.model_validate(raw).model_dump()
             return None if lost else config
@@ -262,7 +298,7 @@ class Checker:
             shape = self._shape_at(path[:-1])
             place = places.name(path)
             if shape is not None:
-                self._unknown_name(str(path[-1]), place, shape)
+                self._unknown_name(str(path[-1]), place, shape.fields)
             else:
                 self._error(code, f"unknown attribute {shown(str(path[-1]))} in {self.where}", place)
             return
@@ -302,10 +338,7 @@ class Places:
     ) -> None:
         self.origin = origin
         self.header = header
-        self._attributes = {a.name: a for a in attributes}
-        self._blocks: dict[str, list[Block]] = {}
-        for block in blocks:
-            self._blocks.setdefault(block.kind, []).append(block)
+        self._items = attributes, blocks  # sorted out when a place is asked for, which a right configuration never does
 
     def name(self, path: Path) -> SourceRange:
         """Return the place of the name or key that *path* ends with."""
@@ -316,7 +349,10 @@ class Places:
         return self._find(path, name=False)
 
     def _find(self, path: Path, *, name: bool) -> SourceRange:
-        attributes, blocks = self._attributes, self._blocks
+        attributes = {a.name: a for a in self._items[0]}
+        blocks: dict[str, list[Block]] = {}
+        for block in self._items[1]:
+            blocks.setdefault(block.kind, []).append(block)
         place = self.header
         rest = list(path)
         while rest:

@@ -1,4 +1,4 @@
-"""The kinds of attribute that resource models are made of.
+"""The kinds of attribute that resource models are made of. What values they take is said by `rules`.
 
 This module imports pydantic; import it only from a type's ``config.py``, which is itself imported on first use.
 
@@ -9,12 +9,8 @@ port, a list of arguments).
 
 from __future__ import annotations
 
-import math
-import posixpath
-import re
 from collections.abc import Callable
-from decimal import Decimal
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 from pydantic import (
     AfterValidator,
@@ -29,7 +25,8 @@ from pydantic import (
 from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
 from clockwork_nb.intake.values import Unknown
-from clockwork_nb.resources.project_paths import path_problem
+from clockwork_nb.resources import rules
+from clockwork_nb.resources.rules import MAX_SECONDS, Refused, each_once, single_block
 from clockwork_nb.secrets import Sensitive
 
 __all__ = [
@@ -51,22 +48,23 @@ __all__ = [
     "Tries",
     "WholeSeconds",
     "Word",
+    "Words",
+    "after",
+    "before",
     "each_once",
+    "judge",
     "refuse",
     "single_block",
 ]
 
-MAX_SECONDS = 7 * 24 * 3600
-_MODE = re.compile(r"0?([0-7]{3})\Z")
-_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
-_DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h)")
-_UNIT = {"ms": Decimal("0.001"), "s": Decimal(1), "m": Decimal(60), "h": Decimal(3600)}
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
+T = TypeVar("T")
 
 
 def refuse(code: str, message: str) -> PydanticCustomError:
     """Return the error to raise for an attribute: *code* for machines, *message* for the author."""
-    # The message is a template for pydantic: braces in an author's text must not be taken as fields.
+    # The message is a template for pydantic: braces in an author's text must not be taken as fields. And pydantic cannot
+    # give it out with half of a surrogate pair in it, which `jsondecode` can make.
+    message = message.encode("utf-8", "backslashreplace").decode()
     return PydanticCustomError("cw_refused", "{message}", {"message": message, "reason": code})
 
 
@@ -127,143 +125,51 @@ Open = _Marks()
 _SECRET = _Marks(secret=True)
 
 
-def _project_path(value: str) -> str:
-    problem = path_problem(value)
-    if problem:
-        raise refuse("path", problem)
-    return posixpath.normpath(value)
+def judge(rule: Callable[..., T], *values: Any) -> T:
+    """Return what *rule* makes of *values*; what it refuses is an error of the attribute, or of the model."""
+    try:
+        return rule(*values)
+    except Refused as problem:
+        raise refuse(problem.code, str(problem)) from None
 
 
-def _path_of_file(value: str) -> str:
-    plain = _path_of_thing(value)
-    if "/" not in plain:
-        raise refuse(
-            "path",
-            f'a step may not write at the top of the project, beside .clockwork; put it in a folder: "out/{plain}"',
-        )
-    return plain
+def after(rule: Callable[[Any], Any]) -> AfterValidator:
+    """Return the validator that applies *rule* to a value of the right type."""
+    return AfterValidator(lambda value: judge(rule, value))
 
 
-def _path_of_thing(value: str) -> str:
-    plain = _project_path(value)
-    if plain == ".":
-        raise refuse("path", "this is the project folder itself; name something in it")
-    return plain
+def before(rule: Callable[[Any], Any]) -> BeforeValidator:
+    """Return the validator that applies *rule* before the type is checked."""
+    return BeforeValidator(lambda value: judge(rule, value))
 
 
-def _mode(value: str) -> str:
-    found = _MODE.match(value)
-    if found is None:
-        raise refuse("mode", 'a mode is text of three octal digits with a leading zero, such as "0644"')
-    return "0" + found.group(1)
-
-
-def _mode_type(value: Any) -> Any:
-    if isinstance(value, int) and not isinstance(value, bool):
-        raise refuse("mode", f'a mode is text: write "{value:04d}", in quotes')
-    return value
-
-
-def _as_text(value: Any) -> Any:
-    # HCL converts numbers and booleans to text where text is asked for.
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, int):
-        return str(value)
-    if isinstance(value, Decimal):
-        return format(value.normalize(), "f")
-    return value
-
-
-def _no_nul(value: str) -> str:
-    if "\x00" in value:
-        raise refuse("nul", "text given to a program cannot hold a NUL character")
-    return value
-
-
-def _env_names(value: dict[str, Any]) -> dict[str, Any]:
-    for name in value:
-        if not _VARIABLE.match(name):
-            raise refuse("env", f'"{_CONTROL.sub("?", name)}" cannot be the name of an environment variable')
-        if name.startswith("CW_"):
-            raise refuse("env", f'"{name}" is reserved: names with CW_ are the tool\'s own')
-    return dict(sorted(value.items()))
-
-
-def _sorted_map(value: dict[str, Any]) -> dict[str, Any]:
-    return dict(sorted(value.items()))
-
-
-def _duration(value: Any) -> Any:
-    if isinstance(value, str):
-        parts = _DURATION.findall(value)
-        if not parts or "".join(n + u for n, u in parts) != value:
-            raise refuse("duration", 'a time is a number of seconds, or text such as "30s", "500ms", "5m", "1h30m"')
-        value = sum((Decimal(number) * _UNIT[unit] for number, unit in parts), Decimal(0))
-    if isinstance(value, Decimal):
-        value = float(value)
-    if isinstance(value, float) and math.isfinite(value) and value.is_integer():
-        return int(value)
-    return value
-
-
-def _whole(value: float) -> int:
-    if not float(value).is_integer():
-        raise refuse("duration", "this time must be a whole number of seconds")
-    return int(value)
-
-
-def _shortest(value: float) -> float:
-    return int(value) if float(value).is_integer() else value
-
-
-def each_once(value: list[Any]) -> list[Any]:
-    """Return the known elements of *value* sorted, each once, then the unknown ones."""
-    known = sorted({v for v in value if not isinstance(v, Unknown)})
-    return [*known, *(v for v in value if isinstance(v, Unknown))]
-
-
-def _port_list(value: list[Any]) -> bool | list[Any]:
-    return each_once(value) or False
-
-
-def single_block(value: Any) -> Any:
-    """Return the one element of a list of blocks, anything else as it is: ``x { … }`` and ``x = { … }`` mean the same."""
-    if isinstance(value, list) and len(value) == 1 and isinstance(value[0], dict):
-        return value[0]
-    return value
-
-
-Text = Annotated[str, AfterValidator(_no_nul), Open]
-Word = Annotated[str, AfterValidator(_no_nul), BeforeValidator(_as_text), Open]
+Text = Annotated[str, after(rules.no_nul), Open]
+Word = Annotated[str, after(rules.no_nul), before(rules.as_text), Open]
 """One word of a command line; numbers and booleans become text as in HCL."""
+Words = Annotated[list[Word], after(rules.program), Open]
+"""A program and its arguments."""
 SecretText = Annotated[str, _SECRET]
 Flag = Annotated[bool, Open]
 Port = Annotated[int, Field(ge=1, le=65535), Open]
-NetworkPorts = Annotated[
-    bool | list[int], _Marks(checked=Annotated[list[Port], AfterValidator(_port_list)], also=(bool,))
-]
+NetworkPorts = Annotated[bool | list[int], _Marks(checked=Annotated[list[Port], after(rules.port_list)], also=(bool,))]
 """Whether a step may use the network: a flag, or the TCP ports, sorted."""
 Tries = Annotated[int, Field(ge=1, le=100_000), Open]
-Mode = Annotated[str, AfterValidator(_mode), BeforeValidator(_mode_type), Open]
-ProjectPath = Annotated[str, AfterValidator(_path_of_thing), Open]
-FilePath = Annotated[str, AfterValidator(_path_of_file), Open]
-"""As `ProjectPath`, in a folder: at the top a step would need the right to write beside ``.clockwork``."""
+Mode = Annotated[str, after(rules.mode), before(rules.mode_is_text), Open]
+ProjectPath = Annotated[str, after(rules.project_path), Open]
 """A file or folder of the project: relative, normalised, never the project folder itself."""
-ProjectFolder = Annotated[str, AfterValidator(_project_path), Open]
+FilePath = Annotated[str, after(rules.file_path), Open]
+"""As `ProjectPath`, in a folder: at the top a step would need the right to write beside ``.clockwork``."""
+ProjectFolder = Annotated[str, after(rules.project_folder), Open]
 """As `ProjectPath`, or ``.`` for the project folder itself."""
-Seconds = Annotated[
-    float, Field(ge=0, le=MAX_SECONDS, allow_inf_nan=False), AfterValidator(_shortest), BeforeValidator(_duration), Open
-]
-IdleSeconds = Annotated[
-    float, Field(ge=0, le=MAX_SECONDS, allow_inf_nan=False), AfterValidator(_whole), BeforeValidator(_duration), Open
-]
+_Time = Annotated[float, Field(ge=0, le=MAX_SECONDS, allow_inf_nan=False)]
+Seconds = Annotated[_Time, after(rules.shortest), before(rules.duration), Open]
+IdleSeconds = Annotated[_Time, after(rules.whole_seconds), before(rules.duration), Open]
 """Whole seconds, 0 for no limit."""
 WholeSeconds = Annotated[
-    float, Field(ge=1, le=MAX_SECONDS, allow_inf_nan=False), AfterValidator(_whole), BeforeValidator(_duration), Open
+    float, Field(ge=1, le=MAX_SECONDS, allow_inf_nan=False), after(rules.whole_seconds), before(rules.duration), Open
 ]
-_ValueText = Annotated[str, AfterValidator(_no_nul), BeforeValidator(_as_text), _SECRET]
-TextMap = Annotated[dict[str, _ValueText], AfterValidator(_sorted_map), Open]
+_ValueText = Annotated[str, after(rules.no_nul), before(rules.as_text), _SECRET]
+TextMap = Annotated[dict[str, _ValueText], after(rules.sorted_map), Open]
 """Names to text; numbers and booleans become text as in HCL; single values may be sensitive."""
-EnvMap = Annotated[dict[str, _ValueText], AfterValidator(_env_names), Open]
+EnvMap = Annotated[dict[str, _ValueText], after(rules.env_names), Open]
 """A `TextMap` whose names are those of environment variables."""

@@ -11,14 +11,16 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from clockwork_nb.canonical import digest
-from clockwork_nb.errors import InvalidInputError
+from clockwork_nb.errors import AdapterFailedError, InvalidInputError
 from clockwork_nb.ids import slug
 from clockwork_nb.intake.values import Unknown
+from clockwork_nb.ports import Observation
 from clockwork_nb.resources.scripts import sealed
 from clockwork_nb.secrets import Sensitive
 
 __all__ = [
     "ADDRESS_LABEL",
+    "ASIDE_ENDING",
     "CONTEXT_LABEL",
     "ENGINES",
     "ENGINE_PATH",
@@ -33,6 +35,8 @@ __all__ = [
     "in_container",
     "is_image_id",
     "parse_size",
+    "require_answer",
+    "silent_engine_hint",
     "spec_digest",
 ]
 
@@ -73,6 +77,9 @@ CONTEXT_LABEL: Final = "clockwork.context"
 WORKSPACE_LABEL: Final = "clockwork.workspace"
 """The folder of the workspace that made it: two workspaces of one project have the same addresses."""
 
+ASIDE_ENDING: Final = ".clockwork-old"
+"""What the name of a container ends in while another one takes its place."""
+
 _SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([kmgt]?)i?b?\Z", re.IGNORECASE)
 _POWER = {"": 0, "k": 1, "m": 2, "g": 3, "t": 4}
 _IMAGE_ID = re.compile(r"(?:sha256:)?[0-9a-f]{64}\Z")
@@ -88,13 +95,19 @@ def chosen_engine(wanted: str, facts: Mapping[str, Any], *, what: str) -> str:
 
     Args:
         wanted: ``auto``, ``podman`` or ``docker``.
-        facts: the document of this machine's facts; its ``engine`` is ``process``, ``podman 4``, ``docker 28``.
+        facts: the document of this machine's facts; its ``engine`` is ``podman 4``, ``docker 28``, or ``process`` and, in
+            parentheses, which engine is installed but does not answer.
         what: who asks, for the message ("a service with an image").
 
     Raises:
-        InvalidInputError: E_INVALID_INPUT_SCHEMA, there is no engine, or not the wanted one; the hint says what to do.
+        InvalidInputError: E_INVALID_INPUT_SCHEMA, there is no engine, or it does not answer, or not the wanted one; the
+            hint says what to do.
     """
-    here = str(facts.get("engine", "process")).partition(" ")[0]
+    here, _, more = str(facts.get("engine", "process")).partition(" ")
+    if here not in ENGINES and more:
+        silent = more.strip("()")
+        hint = f"{what} needs it. {silent_engine_hint(silent.partition(' ')[0])}"
+        raise InvalidInputError(silent, hint=hint)
     if here not in ENGINES:
         raise InvalidInputError(f"{what} needs a container engine", hint=f"There is none here. {NO_ENGINE_HINT}")
     if wanted not in {"auto", here}:
@@ -103,6 +116,24 @@ def chosen_engine(wanted: str, facts: Mapping[str, Any], *, what: str) -> str:
             hint=f'{what} asks for {wanted}, and {facts["engine"]} is what is here. Install {wanted}, or write engine = "auto". DOCKER_HOST decides first, when it is set.',
         )
     return here
+
+
+def silent_engine_hint(engine: str) -> str:
+    """Return what to do about *engine*, which is installed but gives no answer."""
+    return (
+        f"It is installed and hangs. Run {engine} ps by hand: when that hangs too, end the {engine} process that holds its "
+        "lock, or restart its daemon; then try again."
+    )
+
+
+def require_answer(observed: Observation | None) -> None:
+    """Return when the engine could be asked about *observed*, or nobody asked: without it there is nothing to plan.
+
+    Raises:
+        AdapterFailedError: E_ADAPTER_FAIL, it hangs.
+    """
+    if observed is not None and observed.exists is None and observed.attributes.get("problem"):
+        raise AdapterFailedError(str(observed.attributes["problem"]), hint=str(observed.attributes["hint"]))
 
 
 def in_container(engine: Any, image: Any) -> bool:

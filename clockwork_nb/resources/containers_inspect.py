@@ -11,15 +11,32 @@ from collections.abc import Mapping
 from typing import Any
 
 from clockwork_nb.errors import AdapterFailedError
-from clockwork_nb.resources.containers import ENGINE_PATH, ENGINE_VARIABLES
+from clockwork_nb.ports import Observation
+from clockwork_nb.resources.containers import ENGINE_PATH, ENGINE_VARIABLES, silent_engine_hint
 
-__all__ = ["ask", "engine_environment", "inspect"]
+__all__ = ["SilentEngineError", "ask", "engine_environment", "inspect", "unanswered"]
 
 _MAX_ANSWER = 8 << 20
 _PATIENCE_S = 5.0  # who had so long and gave no answer hangs; a short rest of somebody's time says nothing
 _PAUSE_S = 30.0
-_silent: dict[tuple[str, ...], float] = {}
-"""Engines that hang → when that was seen. Hundreds of resources do not each wait for the same one."""
+_silent: dict[tuple[str, ...], tuple[float, float]] = {}
+"""Engines that hang → when that was seen, and how long it was waited for. Hundreds of resources do not each wait for the
+same one."""
+
+
+class SilentEngineError(AdapterFailedError):
+    """E_ADAPTER_FAIL: an engine that is installed gave no answer in time."""
+
+    def __init__(self, engine: str, waited_s: float) -> None:
+        super().__init__(f"{engine} does not answer within {waited_s:g} s", hint=silent_engine_hint(engine))
+
+
+def unanswered(error: AdapterFailedError, address: str) -> Observation:
+    """Return what is observed of *address* when its engine could not be asked; see `containers.require_answer`."""
+    if isinstance(error, SilentEngineError):
+        seen = {"problem": f"{address}: {error.message}", "hint": error.hint}
+        return Observation(None, seen, error.message)
+    return Observation(None, detail=error.message)
 
 
 def engine_environment(environ: Mapping[str, str] | None = None) -> dict[str, str]:
@@ -60,15 +77,16 @@ def ask(engine: str, *words: str, timeout_s: float) -> subprocess.CompletedProce
     One that gave no answer is not asked again for 30 seconds.
 
     Raises:
-        AdapterFailedError: E_ADAPTER_FAIL, it is not there or does not answer in time.
+        AdapterFailedError: E_ADAPTER_FAIL, it is not there; `SilentEngineError`, it does not answer in time.
     """
     program = shutil.which(engine, path=ENGINE_PATH)
     if program is None:
         raise AdapterFailedError(f"{engine} is not installed", hint=f"Looked in {ENGINE_PATH}.")
     environment = engine_environment()
     which = (program, *(f"{name}={environment[name]}" for name in sorted(environment)))
-    if time.monotonic() - _silent.get(which, float("-inf")) < _PAUSE_S:
-        raise AdapterFailedError(f"{engine} does not answer", hint=f"Try {engine} ps; it may hang.")
+    seen, waited_s = _silent.get(which, (float("-inf"), 0.0))
+    if time.monotonic() - seen < _PAUSE_S:
+        raise SilentEngineError(engine, waited_s)
     try:
         return subprocess.run(
             [program, *words],
@@ -81,8 +99,8 @@ def ask(engine: str, *words: str, timeout_s: float) -> subprocess.CompletedProce
         )
     except subprocess.TimeoutExpired as error:
         if timeout_s >= _PATIENCE_S:
-            _silent[which] = time.monotonic()
-        raise AdapterFailedError(f"{engine} does not answer within {timeout_s:g} s") from error
+            _silent[which] = time.monotonic(), timeout_s
+        raise SilentEngineError(engine, timeout_s) from error
     except OSError as error:
         raise AdapterFailedError(f"{engine} cannot be started: {error.strerror}") from error
 

@@ -267,7 +267,9 @@ def _are_differences(value: Any) -> bool:
 
 
 _OPTIONAL: Final[Mapping[str, tuple[Callable[[Any], bool], str]]] = {
+    "accepts": (lambda value: value is None or (isinstance(value, dict) and _is_mapping(value)), "a dict"),
     "actions_observed": (lambda value: True, ""),
+    "attribute_names": (lambda value: isinstance(value, frozenset) and _are_texts(value), "a frozenset of texts"),
     "claims": (_are_texts, "a list of texts"),
     "found": (lambda value: value is None or _is_mapping(value), "a mapping"),
     "import_id": (lambda value: isinstance(value, str), "a text"),

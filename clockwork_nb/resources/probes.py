@@ -11,10 +11,11 @@ from urllib.parse import urlsplit
 from clockwork_nb.errors import InvalidInputError
 from clockwork_nb.intake.values import Unknown
 from clockwork_nb.ports import Action, ActionSpec, CompiledStep
+from clockwork_nb.resources.rules import Refused
 from clockwork_nb.resources.scripts import python_script, require_known
 from clockwork_nb.secrets import Sensitive
 
-__all__ = ["PROBES", "TRIES", "compile_probe", "probe_action", "probe_step", "url_port", "url_problem"]
+__all__ = ["PROBES", "TRIES", "compile_probe", "http_url", "probe_action", "probe_step", "url_port", "url_problem"]
 
 PROBES = frozenset({"verify_http", "verify_tcp"})
 
@@ -134,6 +135,14 @@ def probe():
 
 
 {TRIES}"""
+
+
+def http_url(value: str) -> str:
+    """Refuse what cannot be asked over HTTP."""
+    problem = url_problem(value)
+    if problem:
+        raise Refused("url", problem)
+    return value
 
 
 def url_problem(url: str) -> str:

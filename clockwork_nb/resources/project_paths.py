@@ -33,6 +33,8 @@ def path_problem(text: str) -> str:
     plain = posixpath.normpath(text)
     if plain.split("/", 1)[0] == ".clockwork":
         return ".clockwork belongs to the tool; choose another folder"
+    if len(plain) <= _NAME_BYTES and plain.isascii():
+        return ""
     try:
         too_long = (
             any(len(part.encode()) > _NAME_BYTES for part in plain.split("/")) or len(plain.encode()) > _PATH_BYTES

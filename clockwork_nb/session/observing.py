@@ -5,11 +5,12 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from clockwork_nb.errors import ClockworkError
 from clockwork_nb.ports import Observation, ObserveContext, ResourceType
+from clockwork_nb.session.path_makers import PathMakers
 
 if TYPE_CHECKING:
     from clockwork_nb.assembly.prior import PriorState
@@ -29,8 +30,7 @@ _OBSERVERS: Final = 8
 _POLL_S: Final = 0.25
 
 
-@dataclass(frozen=True, slots=True)
-class Look:
+class Look(NamedTuple):
     """One thing to look at: its type, the config to look with, and what was found out when it was applied."""
 
     kind: ResourceType
@@ -152,6 +152,7 @@ def looks_at(
     """
     wanted = desired.resources if desired is not None else {}
     allowed = frozenset(allow)
+    makers = PathMakers(wanted, types)
     looks = {}
     for address in {*wanted, *prior.resources}:
         recorded, instance = prior.resources.get(address), wanted.get(address)
@@ -166,6 +167,7 @@ def looks_at(
             getattr(kind, "observe_timeout_s", OBSERVE_TIMEOUT_S),
             wanted=instance.config if instance is not None else None,
             asked="removed" if destroy or instance is None else "anew" if address in anew else "",
+            made_later=partial(makers.makes, besides=address),
         )
         if recorded is not None:
             looks[address] = Look(kind, recorded.config, recorded.identity, context)

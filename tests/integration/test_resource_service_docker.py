@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from clockwork_nb.resources.containers import ASIDE_ENDING
 from tests.integration.container_engine import Engine, Site, docker_engine, get, podman_engine, site
 
 pytestmark = pytest.mark.slow
@@ -43,6 +45,22 @@ def test_a_container_is_made_changed_stopped_healed_and_removed(web: Site) -> No
     assert web.container["State"]["Status"] == "exited" and web.changes() == {}
     web.project.run("destroy", "--auto-approve")
     assert not web.engine.there(web.name)
+
+
+def test_a_container_that_cannot_be_made_gives_the_old_one_back(web: Site) -> None:
+    web.server()
+    web.apply()
+    first, old_port = web.container["Id"], web.port
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        web.port = taken.getsockname()[1]
+        web.server()
+        said = web.fail()
+    assert "the container that was there before is back and runs" in said
+    assert web.container["Id"] == first and get(old_port, "/hostname").strip() == first[:12]
+    web.server('  env = { A = "2" }')
+    web.apply()
+    assert web.container["Id"] != first and not web.engine.there(web.name + ASIDE_ENDING)
+    assert get(web.port, "/hostname").strip() == web.container["Id"][:12]
 
 
 def test_an_image_is_built_and_used(web: Site) -> None:

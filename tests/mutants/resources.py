@@ -12,7 +12,12 @@ _COMMANDS: Final = "tests/integration/test_resource_command_again_and_undone.py"
 _KINDS: Final = "tests/integration/test_resource_check_kinds.py"
 _PROGRAMS: Final = "tests/unit/resources/test_checks_become_programs.py"
 _TYPES: Final = "tests/unit/resources/test_resource_registry.py"
+_PLAIN: Final = "tests/property/test_plain_attributes_agree_with_models.py"
+_BY_ITSELF: Final = "tests/unit/intake/test_types_that_accept_by_themselves.py"
 _RETRIES: Final = "tests/fault/test_runner_records_at_once.py"
+_EXCHANGE: Final = "tests/integration/test_resource_service_exchange.py"
+_MISSING: Final = "tests/integration/test_missing_folders_are_found_by_the_plan.py"
+_SHARED: Final = "tests/integration/test_terraform_state_of_two_workspaces.py"
 
 _ROOM: Final = "clockwork_nb/resources/"
 
@@ -29,11 +34,28 @@ def _check(name: str, file: str, old: str, new: str, *tests: str) -> Mutant:
     return Mutant(name, f"{_ROOM}{file}.py", old, new, "R3", tests or (_KINDS,))
 
 
+def _exchange(name: str, old: str, new: str, test: str) -> Mutant:
+    return Mutant(name, f"{_ROOM}service/container_exchange.py", old, new, "R6", (f"{_EXCHANGE}::{test}",))
+
+
 def _foreign(name: str, file: str, old: str, new: str) -> Mutant:
     return Mutant(name, f"{_ROOM}{file}.py", old, new, "R4", (_TYPES,))
 
 
+def _plain(name: str, old: str, new: str) -> Mutant:
+    return Mutant(name, f"{_ROOM}plain.py", old, new, "R5", (_PLAIN,))
+
+
 MUTANTS: Final[list[Mutant]] = [
+    _exchange("an-old-container-stays-away", '        {engine} rename "$CW_OLD" "$CW_NAME"\n    fi\n', "        :\n    fi\n", "test_what_rested_before_rests_afterwards"),
+    _exchange("an-old-container-stays-stopped", 'if [ "$CW_RAN" = 1 ]; then {engine} start', 'if [ "$CW_RAN" = 9 ]; then {engine} start', "test_a_taken_port_gives_the_old_container_back_and_it_runs"),
+    _exchange("remains-count-as-the-new-one", "if stays_up 1 && really_runs; then", "if true; then", "test_remains_that_never_ran_do_not_take_the_place_of_the_old_one"),
+    _exchange("a-stranger-is-the-old-one", "        ours || CW_OLD=\n", "", "test_a_stranger_under_the_name_for_the_old_one_is_left_alone_and_nothing_is_lost"),
+    Mutant("an-engine-that-hangs-is-none", "clockwork_nb/forge/engines.py", "return PROCESS + silent", "return PROCESS", "R6",
+           ("tests/unit/forge/test_container_engine_is_found.py",)),
+    Mutant("a-missing-module-waits-for-nobody", f"{_ROOM}terraform/observe.py", 'if context.made_later(config["source"]):', "if True:", "R7", (_MISSING,)),
+    Mutant("names-that-begin-alike-are-one-folder", "clockwork_nb/session/path_makers.py", 'made.startswith(f"{path}/")', "made.startswith(path)", "R7", (_MISSING,)),
+    Mutant("a-state-is-anybodys", f"{_ROOM}terraform/sharing.py", 'if other != workspace and ', "if ", "R7", (f"{_SHARED}::test_only_a_state_in_the_module_and_a_record_of_it_count",)),
     _file("nothing-is-kept", 'if [ "${digest%% *}" = "$CW_OURS" ]; then return 0; fi', "return 0"),
     _file("ours-is-kept-too", 'if [ "${digest%% *}" = "$CW_OURS" ]; then return 0; fi', ":"),
     _file("a-copy-replaces-another", "        kept=$CW_BACKUP${digest%% *}\n", ""),
@@ -64,4 +86,12 @@ MUTANTS: Final[list[Mutant]] = [
     _foreign("one-broken-package-breaks-all", "registry", "                except InvalidInputError:\n                    continue", "                except ZeroDivisionError:\n                    continue"),
     _foreign("any-action-name", "foreign", "isinstance(spec.name, str) and bool(NAME.match(spec.name)) and ", ""),
     _foreign("mistakes-of-a-package-are-raw", "foreign", '            raise self._wrong(method, f"raised {_described(error)}") from error', "            raise"),
+    _plain("plain-defaults-are-shared", "config[name] = config[name].copy()", "pass"),
+    _plain("plain-may-lack-what-is-required", "if not self._required <= given.keys():", "if False:"),
+    _plain("plain-is-never-judged-as-a-whole", "if self._whole is not None:", "if False:"),
+    _plain("plain-flags-are-numbers", "if type(value) is not int:\n            return later(value)\n        if not low", "if not isinstance(value, int):\n            return later(value)\n        if not low"),
+    _plain("plain-secrets-are-not-checked", "Sensitive(rule(value.value))", "value"),
+    Mutant("plain-repositories-show-passwords", f"{_ROOM}repository/attributes.py", "    if isinstance(password, str):", "    if False:", "R5",
+           ("tests/unit/resources/test_repository_addresses_and_steps.py",)),
+    Mutant("accepted-in-spite-of-lost-values", "clockwork_nb/intake/schema.py", "return None if lost else accepted", "return accepted", "R5", (_BY_ITSELF,)),
 ]  # fmt: skip

@@ -7,6 +7,7 @@ from typing import Any
 
 from clockwork_nb.ports import Action, ActionSpec, ChangeKind, CompiledStep, Observation, ObserveContext
 from clockwork_nb.resources.check import templates
+from clockwork_nb.resources.check.plain import PLAIN
 
 __all__ = ["TYPE", "CheckType"]
 
@@ -24,6 +25,14 @@ class CheckType:
         from clockwork_nb.resources.check.config import CheckConfig
 
         return CheckConfig
+
+    def attribute_names(self) -> frozenset[str]:
+        """Return what may be set, without the model."""
+        return PLAIN.names
+
+    def accepts(self, attributes: Mapping[str, Any]) -> dict[str, Any] | None:
+        """Return the config of *attributes* that are plain and right, None to ask the model."""
+        return PLAIN.accepts(attributes)
 
     def needs_engine(self, config: Mapping[str, Any]) -> bool:
         """Return whether it asks a container engine, and leaves open which."""

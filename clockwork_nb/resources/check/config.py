@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BeforeValidator, Field, model_validator
+from pydantic import Field, model_validator
 
-from clockwork_nb.intake.values import Unknown
+from clockwork_nb.resources import rules
+from clockwork_nb.resources.check import attributes as own
 from clockwork_nb.resources.config import (
     Attributes,
     Mode,
@@ -20,130 +20,32 @@ from clockwork_nb.resources.config import (
     Text,
     TextMap,
     Tries,
-    Word,
+    Words,
+    after,
+    before,
+    judge,
     refuse,
     single_block,
 )
-from clockwork_nb.resources.probes import url_problem
-from clockwork_nb.secrets import Sensitive
+from clockwork_nb.resources.probes import http_url
 
 __all__ = ["CheckConfig", "Url"]
 
-_HEADER = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+\Z")
-_LINE = re.compile(r"[\r\n\x00]")
-_ACCOUNT = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,31}\Z")
-_CONTAINER = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,254}\Z")
-_SERVICE = re.compile(r"[A-Za-z0-9_.\-\[\]\" ]{1,200}\Z")
 
-
-def _url(value: str) -> str:
-    problem = url_problem(value)
-    if problem:
-        raise refuse("url", problem)
-    return value
-
-
-def _pattern(value: str) -> str:
-    try:
-        re.compile(value)
-    except (re.error, OverflowError, RecursionError) as error:
-        raise refuse("pattern", f"this is not a regular expression: {error}") from None
-    return value
-
-
-def _host(value: str) -> str:
-    if not re.fullmatch(r"[A-Za-z0-9]([A-Za-z0-9.-]{0,252}[A-Za-z0-9])?|[0-9A-Fa-f:]{2,45}", value):
-        raise refuse("host", "a host is a name or an IP address")
-    return value
-
-
-def _sha256(value: str) -> str:
-    plain = value.removeprefix("sha256:").lower()
-    if not re.fullmatch(r"[0-9a-f]{64}", plain):
-        raise refuse("sha256", "a SHA-256 digest is 64 hexadecimal digits")
-    return plain
-
-
-def _account(value: str) -> str:
-    if not _ACCOUNT.match(value):
-        raise refuse("account", "this is the name or the number of a user or group")
-    return value
-
-
-def _container(value: str) -> str:
-    if not _CONTAINER.match(value):
-        raise refuse("container", "this is the name or the id of a container")
-    return value
-
-
-def _service(value: str) -> str:
-    if not _SERVICE.match(value):
-        raise refuse("service", 'this is the address of a service, such as "service.web"')
-    return value if value.startswith("service.") else f"service.{value}"
-
-
-def _process(value: str) -> str:
-    if not value or "/" in value or _LINE.search(value):
-        raise refuse("process", "this is the name of a program, without its folder")
-    return value
-
-
-def _headers(value: Any) -> Any:
-    if isinstance(value, Unknown):
-        return value
-    for name, text in value.items():
-        if not _HEADER.match(name):
-            raise refuse("headers", f"{name!r} cannot be the name of a header (RFC 9110, section 5.1)")
-        plain = text.value if isinstance(text, Sensitive) else text
-        if isinstance(plain, str) and _LINE.search(plain):
-            raise refuse("headers", f"the header {name} holds a line break or a NUL")
-    return value
-
-
-def _positive(value: Any) -> Any:
-    if isinstance(value, (int, float)) and value <= 0:
-        raise refuse("window", "a window is longer than 0")
-    return value
-
-
-def _shortest(value: float) -> float:
-    return int(value) if value.is_integer() else value
-
-
-def _named(value: Any) -> Any:
-    """Return the block that a bare name is short for."""
-    return {"name": value} if isinstance(value, str) else single_block(value)
-
-
-def _command(value: Any) -> Any:
-    """Return the block that a list of words or the text of a script is short for."""
-    if isinstance(value, str):
-        return {"script": value}
-    if isinstance(value, list) and not (len(value) == 1 and isinstance(value[0], dict)):
-        return {"command": value}
-    return single_block(value)
-
-
-def _words(value: list[Any]) -> list[Any]:
-    if not value or value[0] == "":
-        raise refuse("command", "a command needs at least the program's name")
-    return value
-
-
-Url = Annotated[str, AfterValidator(_url), Open]
+Url = Annotated[str, after(http_url), Open]
 Status = Annotated[int, Field(ge=100, le=599), Open]
 Method = Annotated[Literal["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"], Open]
-Headers = Annotated[TextMap, AfterValidator(_headers)]
-Host = Annotated[str, AfterValidator(_host), Open]
-Pattern = Annotated[str, AfterValidator(_pattern), Open]
-Account = Annotated[str, AfterValidator(_account), Open]
-ContainerName = Annotated[str, AfterValidator(_container), Open]
-ServiceName = Annotated[str, AfterValidator(_service), Open]
-ProcessName = Annotated[str, AfterValidator(_process), Open]
+Headers = Annotated[TextMap, after(own.header_lines)]
+Host = Annotated[str, after(own.host_name), Open]
+Pattern = Annotated[str, after(own.pattern_of_python), Open]
+Account = Annotated[str, after(own.account), Open]
+ContainerName = Annotated[str, after(own.container_name), Open]
+ServiceName = Annotated[str, after(own.service_address), Open]
+ProcessName = Annotated[str, after(own.process_name), Open]
 Engine = Annotated[Literal["auto", "podman", "docker"], Open]
 Count = Annotated[int, Field(ge=1, le=1_000_000), Open]
 Size = Annotated[int, Field(ge=0, le=2**62), Open]
-Percent = Annotated[float, Field(ge=0, le=100_000, allow_inf_nan=False), AfterValidator(_shortest), Open]
+Percent = Annotated[float, Field(ge=0, le=100_000, allow_inf_nan=False), after(rules.shortest), Open]
 
 
 class HttpCheck(Attributes):
@@ -157,8 +59,7 @@ class HttpCheck(Attributes):
 
     @model_validator(mode="after")
     def _has_a_body(self) -> HttpCheck:
-        if self.method == "HEAD" and self.contains:
-            raise refuse("contains", "the answer to HEAD has no text; ask with GET")
+        judge(own.no_body_for_head, vars(self))
         return self
 
 
@@ -195,8 +96,7 @@ class FilePermissions(Attributes):
 
     @model_validator(mode="after")
     def _something(self) -> FilePermissions:
-        if self.mode is None and self.owner is None and self.group is None:
-            raise refuse("file_permissions", "give at least one of mode, owner, group")
+        judge(own.some_permission, vars(self))
         return self
 
 
@@ -209,10 +109,7 @@ class FileSize(Attributes):
 
     @model_validator(mode="after")
     def _range(self) -> FileSize:
-        if self.min is None and self.max is None:
-            raise refuse("file_size", "give at least one of min, max")
-        if isinstance(self.min, int) and isinstance(self.max, int) and self.min > self.max:
-            raise refuse("file_size", "min is greater than max")
+        judge(own.size_range, vars(self))
         return self
 
 
@@ -223,14 +120,13 @@ class FileMatches(Attributes):
     pattern: Pattern | None = Field(
         default=None, description="a regular expression (Python) that must match somewhere; ^ and $ match at lines"
     )
-    sha256: Annotated[str, AfterValidator(_sha256), Open] | None = Field(
+    sha256: Annotated[str, after(own.digest), Open] | None = Field(
         default=None, description="the digest that the file's bytes must have"
     )
 
     @model_validator(mode="after")
     def _one_of(self) -> FileMatches:
-        if (self.pattern is None) == (self.sha256 is None):
-            raise refuse("file_matches", "give exactly one of pattern, sha256")
+        judge(own.one_proof, vars(self))
         return self
 
 
@@ -246,8 +142,7 @@ class LogContains(Attributes):
 
     @model_validator(mode="after")
     def _one_of(self) -> LogContains:
-        if sum(where is not None for where in (self.path, self.service, self.container)) != 1:
-            raise refuse("log_contains", "give exactly one of path, service, container")
+        judge(own.one_log, vars(self))
         return self
 
 
@@ -289,8 +184,7 @@ class MemoryUsage(Attributes):
 
     @model_validator(mode="after")
     def _one_of(self) -> MemoryUsage:
-        if (self.max_mb is None) == (self.max_percent is None):
-            raise refuse("memory_usage", "give exactly one of max_mb, max_percent")
+        judge(own.one_measure, vars(self))
         return self
 
 
@@ -300,7 +194,7 @@ class CpuUsage(Attributes):
     max_percent: Percent = Field(
         description="at most so much: of all processors, or with process of one (200 means two are busy)"
     )
-    window: Annotated[Seconds, AfterValidator(_positive)] = Field(
+    window: Annotated[Seconds, after(own.longer_than_nothing)] = Field(
         default=1, description='how long is measured: seconds, or text such as "500ms"'
     )
     process: ProcessName | None = Field(default=None, description="only processes of this program; all by default")
@@ -316,17 +210,14 @@ class DiskUsage(Attributes):
 
     @model_validator(mode="after")
     def _one_of(self) -> DiskUsage:
-        if sum(limit is not None for limit in (self.max_percent, self.min_free_mb, self.max_mb)) != 1:
-            raise refuse("disk_usage", "give exactly one of max_percent, min_free_mb, max_mb")
+        judge(own.one_limit, vars(self))
         return self
 
 
 class CommandCheck(Attributes):
     """A program that must succeed. It may write nothing."""
 
-    command: Annotated[list[Word], AfterValidator(_words), Open] | None = Field(
-        default=None, description="a program and its arguments, as a list; no shell reads it"
-    )
+    command: Words | None = Field(default=None, description="a program and its arguments, as a list; no shell reads it")
     script: Text | None = Field(default=None, description="the text of a script; give this or command")
     interpreter: Annotated[Literal["sh", "bash", "python3"], Open] = Field(
         default="sh", description="what runs the script"
@@ -340,13 +231,12 @@ class CommandCheck(Attributes):
 
     @model_validator(mode="after")
     def _one_of(self) -> CommandCheck:
-        if (self.script is None) == (self.command is None):
-            raise refuse("command", 'give exactly one of "script" (a text) and "command" (a list)')
+        judge(own.one_program, vars(self))
         return self
 
 
-Block = BeforeValidator(single_block)
-Named = BeforeValidator(_named)
+Block = before(single_block)
+Named = before(own.named_block)
 
 
 class CheckConfig(Attributes):
@@ -399,7 +289,7 @@ class CheckConfig(Attributes):
     disk_usage: Annotated[DiskUsage, Block, Open] | None = Field(
         default=None, description="room on the disk: { path, max_percent | min_free_mb | max_mb }"
     )
-    command: Annotated[CommandCheck, BeforeValidator(_command), Open] | None = Field(
+    command: Annotated[CommandCheck, before(own.command_block), Open] | None = Field(
         default=None, description="a program that must succeed: a list, a script, or { command | script, … }"
     )
     retries: Tries = Field(default=10, description="how often it is tried before it counts as failed")
@@ -415,7 +305,5 @@ class CheckConfig(Attributes):
 
     @model_validator(mode="after")
     def _one_of(self) -> CheckConfig:
-        kinds = [name for name in type(self).model_fields if name not in {"retries", "interval", "timeout"}]
-        if len([kind for kind in kinds if getattr(self, kind) is not None]) != 1:
-            raise refuse("check", f"give exactly one of {', '.join(kinds)}")
+        judge(own.one_kind, vars(self))
         return self

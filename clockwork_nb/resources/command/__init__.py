@@ -7,6 +7,7 @@ from typing import Any
 
 from clockwork_nb.ports import Action, ActionSpec, ChangeKind, CompiledStep, Observation, ObserveContext
 from clockwork_nb.resources.command import templates
+from clockwork_nb.resources.command.attributes import PLAIN
 
 __all__ = ["TYPE", "CommandType"]
 
@@ -24,6 +25,14 @@ class CommandType:
         from clockwork_nb.resources.command.config import CommandConfig
 
         return CommandConfig
+
+    def attribute_names(self) -> frozenset[str]:
+        """Return what may be set, without the model."""
+        return PLAIN.names
+
+    def accepts(self, attributes: Mapping[str, Any]) -> dict[str, Any] | None:
+        """Return the config of *attributes* that are plain and right, None to ask the model."""
+        return PLAIN.accepts(attributes)
 
     def exports(self, config: Mapping[str, Any]) -> Mapping[str, Any]:
         """Return the config."""

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import Field, model_validator
 
+from clockwork_nb.resources.command.attributes import one_program
 from clockwork_nb.resources.config import (
     Attributes,
     EnvMap,
@@ -21,28 +22,20 @@ from clockwork_nb.resources.config import (
     Text,
     TextMap,
     WholeSeconds,
-    Word,
+    Words,
+    after,
     each_once,
-    refuse,
+    judge,
 )
-from clockwork_nb.secrets import Sensitive
 
 __all__ = ["CommandConfig"]
-
-
-def _words(value: list[Any]) -> list[Any]:
-    if not value or value[0] == "":
-        raise refuse("command", "a command needs at least the program's name")
-    return value
 
 
 class CommandConfig(Attributes):
     """Something a script or a program does."""
 
     script: SecretText | None = Field(default=None, description="the text of a script; give this or command")
-    command: Annotated[list[Word], AfterValidator(_words), Open] | None = Field(
-        default=None, description="a program and its arguments, as a list; no shell reads it"
-    )
+    command: Words | None = Field(default=None, description="a program and its arguments, as a list; no shell reads it")
     interpreter: Annotated[Literal["sh", "bash", "python3", "deno", "go"], Open] = Field(
         default="sh", description="what runs the scripts"
     )
@@ -55,7 +48,7 @@ class CommandConfig(Attributes):
         description="a script, run by the same interpreter, that undoes what the command did; it runs at the removal",
     )
     stdin: SecretText | None = Field(default=None, description="what the command reads from its standard input")
-    writes: Annotated[list[ProjectPath], AfterValidator(each_once), Open] = Field(
+    writes: Annotated[list[ProjectPath], after(each_once), Open] = Field(
         default=[], description="paths the command may write to, besides the folder of creates"
     )
     network: NetworkPorts = Field(
@@ -78,23 +71,5 @@ class CommandConfig(Attributes):
 
     @model_validator(mode="after")
     def _one_of(self) -> CommandConfig:
-        if (self.script is None) == (self.command is None):
-            raise refuse("command", 'give exactly one of "script" (a text) and "command" (a list)')
-        if self.command is not None and self.destroy is None and "interpreter" in self.model_fields_set:
-            raise refuse("command", '"interpreter" goes with "script"; a "command" list names its own program')
-        if self.interpreter in {"deno", "go"}:
-            self._runs_by_itself()
+        judge(one_program, vars(self), self.model_fields_set)
         return self
-
-    def _runs_by_itself(self) -> None:
-        """Refuse what needs a shell around the script: these programs are started directly."""
-        for name in ("creates", "unless", "stdin"):
-            if getattr(self, name) is not None:
-                raise refuse(
-                    name, f'"{name}" does not go with the interpreter {self.interpreter}; the script has to do it'
-                )
-        env = self.env.values() if isinstance(self.env, dict) else ()
-        if any(isinstance(value, Sensitive) for value in (self.script, *env)):
-            raise refuse(
-                "sensitive", f"a script of {self.interpreter} cannot be given a sensitive value; use sh or python3"
-            )

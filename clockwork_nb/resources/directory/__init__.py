@@ -7,6 +7,7 @@ from typing import Any
 
 from clockwork_nb.ports import Action, ActionSpec, ChangeKind, CompiledStep, Observation, ObserveContext
 from clockwork_nb.resources.directory import templates
+from clockwork_nb.resources.directory.attributes import PLAIN
 
 __all__ = ["TYPE", "DirectoryType"]
 
@@ -24,6 +25,14 @@ class DirectoryType:
         from clockwork_nb.resources.directory.config import DirectoryConfig
 
         return DirectoryConfig
+
+    def attribute_names(self) -> frozenset[str]:
+        """Return what may be set, without the model."""
+        return PLAIN.names
+
+    def accepts(self, attributes: Mapping[str, Any]) -> dict[str, Any] | None:
+        """Return the config of *attributes* that are plain and right, None to ask the model."""
+        return PLAIN.accepts(attributes)
 
     def exports(self, config: Mapping[str, Any]) -> Mapping[str, Any]:
         """Return the config."""

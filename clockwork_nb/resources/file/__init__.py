@@ -15,6 +15,7 @@ from clockwork_nb.ports import (
     ProjectFiles,
 )
 from clockwork_nb.resources.file import templates
+from clockwork_nb.resources.file.attributes import PLAIN
 
 __all__ = ["TYPE", "FileType"]
 
@@ -32,6 +33,14 @@ class FileType:
         from clockwork_nb.resources.file.config import FileConfig
 
         return FileConfig
+
+    def attribute_names(self) -> frozenset[str]:
+        """Return what may be set, without the model."""
+        return PLAIN.names
+
+    def accepts(self, attributes: Mapping[str, Any]) -> dict[str, Any] | None:
+        """Return the config of *attributes* that are plain and right, None to ask the model."""
+        return PLAIN.accepts(attributes)
 
     def with_files(self, config: Mapping[str, Any], files: ProjectFiles) -> Mapping[str, Any]:
         """Return *config* with the content that ``source`` or ``template`` lead to."""

@@ -20,6 +20,7 @@ __all__ = ["found", "observe"]
 
 _CHUNK = 1 << 20
 _MOST = 12 << 20
+_NOT_THERE = Observation(False, detail="not there")
 
 
 def observe(config: Mapping[str, Any], context: ObserveContext) -> Observation:
@@ -32,9 +33,9 @@ def observe(config: Mapping[str, Any], context: ObserveContext) -> Observation:
         return Observation(None, detail="the path is not known yet")
     try:
         # O_NONBLOCK: a pipe put in the file's place must not stop us.
-        handle = os.open(context.root / path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        handle = os.open(f"{context.root}/{path}", os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     except (FileNotFoundError, NotADirectoryError):
-        return Observation(False, detail="not there")
+        return _NOT_THERE
     except OSError as error:
         if error.errno == errno.ELOOP:
             return Observation(True, {"kind": "symbolic link"}, "a symbolic link")

@@ -8,6 +8,7 @@ from typing import Any
 from clockwork_nb.ports import Action, ActionSpec, ChangeKind, CompiledStep, Observation, ObserveContext
 from clockwork_nb.resources.containers import chosen_engine
 from clockwork_nb.resources.image import templates
+from clockwork_nb.resources.image.attributes import PLAIN
 
 __all__ = ["TYPE", "ImageType"]
 
@@ -27,6 +28,14 @@ class ImageType:
         from clockwork_nb.resources.image.config import ImageConfig
 
         return ImageConfig
+
+    def attribute_names(self) -> frozenset[str]:
+        """Return what may be set, without the model."""
+        return PLAIN.names
+
+    def accepts(self, attributes: Mapping[str, Any]) -> dict[str, Any] | None:
+        """Return the config of *attributes* that are plain and right, None to ask the model."""
+        return PLAIN.accepts(attributes)
 
     def needs_engine(self, config: Mapping[str, Any]) -> bool:
         """Return True: nothing else builds an image."""
@@ -75,6 +84,21 @@ class ImageType:
     ) -> Sequence[ActionSpec]:
         """Return ``build_image``, ``remove_image``, or both."""
         return templates.actions(change, config, recorded)
+
+    def actions_observed(
+        self,
+        change: ChangeKind,
+        config: Mapping[str, Any] | None,
+        recorded: Mapping[str, Any] | None,
+        observed: Observation | None,
+    ) -> Sequence[ActionSpec]:
+        """Return the same, where its engine answers and there is something to build from.
+
+        Raises:
+            AdapterFailedError: E_ADAPTER_FAIL, the engine hangs.
+            InvalidInputError: E_INVALID_INPUT_SCHEMA, its context or build file is missing, and nothing makes it.
+        """
+        return templates.actions(change, config, recorded, observed)
 
     def risks(
         self,

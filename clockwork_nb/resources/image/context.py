@@ -19,7 +19,7 @@ import sys
 import time
 from pathlib import Path
 
-__all__ = ["context_digest", "ignore_rules", "ignored"]
+__all__ = ["build_files", "context_digest", "ignore_rules", "ignored"]
 
 _CHUNK = 1 << 20
 _IGNORE_FILES = (".containerignore", ".dockerignore")
@@ -28,16 +28,21 @@ _DOCKERFILES = ("Containerfile", "Dockerfile")
 Rules = list[tuple[bool, "re.Pattern[str]"]]
 
 
+def build_files(dockerfile: str) -> tuple[str, ...]:
+    """Return where a build file is looked for below the context: *dockerfile*, or the usual names for ``""``."""
+    return (dockerfile,) if dockerfile else _DOCKERFILES
+
+
 def find_dockerfile(context: str, dockerfile: str) -> str:
     """Return the build file's path below *context*: *dockerfile*, or the first usual name that is there.
 
     Raises:
         FileNotFoundError: there is none.
     """
-    for name in (dockerfile,) if dockerfile else _DOCKERFILES:
+    for name in build_files(dockerfile):
         if Path(context, name).is_file():
             return name
-    raise FileNotFoundError(f"{dockerfile or ' or '.join(_DOCKERFILES)} is not in {context}")
+    raise FileNotFoundError(f"{' or '.join(build_files(dockerfile))} is not in {context}")
 
 
 def context_digest(context: str, dockerfile: str, *, deadline: float = float("inf")) -> str:

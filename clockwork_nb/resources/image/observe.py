@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +18,8 @@ from clockwork_nb.resources.containers import (
     SPEC_LABEL,
     WORKSPACE_LABEL,
 )
-from clockwork_nb.resources.containers_inspect import inspect
-from clockwork_nb.resources.image.context import context_digest
+from clockwork_nb.resources.containers_inspect import inspect, unanswered
+from clockwork_nb.resources.image.context import build_files, context_digest
 
 __all__ = ["observe"]
 
@@ -28,8 +29,14 @@ def observe(config: Mapping[str, Any], context: ObserveContext) -> Observation:
     ``context_digest`` of the files that are there now.
 
     ``exists`` is False when there is no image of the first tag, or only one that is not ours (then ``taken`` is True), and
-    None when the engine cannot be asked.
+    None when the engine cannot be asked. What a build would miss, now and later, is in ``missing``, what to do in ``hint``.
     """
+    seen = _observed(config, context)
+    missing = _missing(config if context.wanted is None else context.wanted, context)
+    return replace(seen, attributes={**missing, **seen.attributes}) if missing else seen
+
+
+def _observed(config: Mapping[str, Any], context: ObserveContext) -> Observation:
     engine, tags = config.get("engine"), config.get("tags")
     if engine not in ENGINES or not isinstance(tags, list) or not all(isinstance(t, str) for t in tags):
         return Observation(None, detail="its engine or its names are not known yet")
@@ -51,7 +58,7 @@ def observe(config: Mapping[str, Any], context: ObserveContext) -> Observation:
             if other is not None and _image_id(other) == image:
                 named.append(tag)
     except AdapterFailedError as error:
-        return Observation(None, detail=error.message)
+        return unanswered(error, context.address)
     seen: dict[str, Any] = {
         "id": image,
         "digest": _digest(found, image),
@@ -63,6 +70,21 @@ def observe(config: Mapping[str, Any], context: ObserveContext) -> Observation:
     if now:
         seen["context_digest"] = now
     return Observation(True, seen, f"built, {image[:19]}{problem}")
+
+
+def _missing(config: Mapping[str, Any], context: ObserveContext) -> dict[str, str]:
+    """Return what a build of *config* would not find, as far as nothing else that is wanted makes it."""
+    folder, dockerfile = config.get("context"), config.get("dockerfile")
+    if context.asked == "removed" or not isinstance(folder, str) or not isinstance(dockerfile, (str, type(None))):
+        return {}
+    where = f"{context.address}: the context {folder}"
+    if not (context.root / folder).is_dir():
+        hint = "Make this folder, correct context, or declare what makes it: a repository, a directory, files in it."
+        return {} if context.made_later(folder) else {"missing": f"{where} is not there", "hint": hint}
+    names = build_files(dockerfile or "")
+    if any((context.root / folder / name).is_file() or context.made_later(f"{folder}/{name}") for name in names):
+        return {}
+    return {"missing": f"{where} has no {' or '.join(names)}", "hint": "Add it, or name it in dockerfile."}
 
 
 def _image_id(found: Mapping[str, Any]) -> str:

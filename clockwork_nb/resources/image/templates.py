@@ -19,6 +19,7 @@ from clockwork_nb.resources.containers import (
     PROJECT_LABEL,
     SPEC_LABEL,
     WORKSPACE_LABEL,
+    require_answer,
     spec_digest,
 )
 from clockwork_nb.resources.image import context
@@ -73,10 +74,22 @@ def pending(config: Mapping[str, Any] | None, observed: Observation) -> Sequence
 
 
 def actions(
-    change: ChangeKind, config: Mapping[str, Any] | None, recorded: Mapping[str, Any] | None
+    change: ChangeKind,
+    config: Mapping[str, Any] | None,
+    recorded: Mapping[str, Any] | None,
+    observed: Observation | None = None,
 ) -> Sequence[ActionSpec]:
     """Return ``build_image``, ``remove_image``, or both: names that are not wanted any more go, and so does what a
-    replacement replaces."""
+    replacement replaces.
+
+    Raises:
+        AdapterFailedError: E_ADAPTER_FAIL, the engine was asked and hangs.
+        InvalidInputError: E_INVALID_INPUT_SCHEMA, there is nothing to build from.
+    """
+    if change in {"create", "update", "replace", "delete"}:
+        require_answer(observed)
+    if change in {"create", "update", "replace"} and observed is not None and observed.attributes.get("missing"):
+        raise InvalidInputError(str(observed.attributes["missing"]), hint=str(observed.attributes["hint"]))
     specs = []
     before = list((recorded or {}).get("tags") or ())
     # Built anew by the same engine, the names move once the new image is there: a build that fails loses nothing.

@@ -7,6 +7,7 @@ from typing import Any
 
 from clockwork_nb.ports import Action, ActionSpec, ChangeKind, CompiledStep, Observation, ObserveContext
 from clockwork_nb.resources.repository import templates
+from clockwork_nb.resources.repository.attributes import PLAIN
 
 __all__ = ["TYPE", "RepositoryType"]
 
@@ -24,6 +25,14 @@ class RepositoryType:
         from clockwork_nb.resources.repository.config import RepositoryConfig
 
         return RepositoryConfig
+
+    def attribute_names(self) -> frozenset[str]:
+        """Return what may be set, without the model."""
+        return PLAIN.names
+
+    def accepts(self, attributes: Mapping[str, Any]) -> dict[str, Any] | None:
+        """Return the config of *attributes* that are plain and right, None to ask the model."""
+        return PLAIN.accepts(attributes)
 
     def exports(self, config: Mapping[str, Any]) -> Mapping[str, Any]:
         """Return the config with ``commit`` (hex), known after apply."""

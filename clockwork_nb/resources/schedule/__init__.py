@@ -9,6 +9,7 @@ from typing import Any
 
 from clockwork_nb.ports import Action, ActionSpec, ChangeKind, CompiledStep, Observation, ObserveContext
 from clockwork_nb.resources.schedule import templates
+from clockwork_nb.resources.schedule.attributes import PLAIN
 
 __all__ = ["TYPE", "ScheduleType"]
 
@@ -28,6 +29,14 @@ class ScheduleType:
         from clockwork_nb.resources.schedule.config import ScheduleConfig
 
         return ScheduleConfig
+
+    def attribute_names(self) -> frozenset[str]:
+        """Return what may be set, without the model."""
+        return PLAIN.names
+
+    def accepts(self, attributes: Mapping[str, Any]) -> dict[str, Any] | None:
+        """Return the config of *attributes* that are plain and right, None to ask the model."""
+        return PLAIN.accepts(attributes)
 
     def exports(self, config: Mapping[str, Any]) -> Mapping[str, Any]:
         """Return the config."""

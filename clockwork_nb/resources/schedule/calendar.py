@@ -6,6 +6,8 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from clockwork_nb.resources.schedule.calendar_events import calendar_problem
+
 __all__ = ["NICKNAMES", "calendar_problem", "cron_problem", "plain_cron", "to_calendar"]
 
 NICKNAMES = {
@@ -23,7 +25,6 @@ _MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct",
 _DAYS = ("sun", "mon", "tue", "wed", "thu", "fri", "sat")
 _LONGEST = (31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31)
 _PART = re.compile(r"(?P<first>\*|\w+)(?:-(?P<last>\w+))?(?:/(?P<step>\d+))?\Z", re.ASCII)
-_CALENDAR = re.compile(r"[A-Za-z0-9*.,:/~_+ -]{1,200}\Z")
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,16 +116,6 @@ def _values(field: _Field, text: str) -> tuple[list[int], str]:
     if field.high == 7:
         out = {value % 7 for value in out}
     return sorted(out), ""
-
-
-def calendar_problem(text: str) -> str:
-    """Return why *text* cannot be a calendar event of systemd.time(7), ``""`` when it may be one.
-
-    Only the letters are looked at; ``systemd-analyze calendar`` has the last word when the schedule is made.
-    """
-    if not _CALENDAR.match(text) or not text.strip():
-        return 'a calendar event is text such as "Mon..Fri 03:30" or "daily" (see systemd.time(7))'
-    return ""
 
 
 def to_calendar(cron: str) -> tuple[str, ...]:

@@ -7,6 +7,7 @@ from typing import Any
 
 from clockwork_nb.ports import Action, ActionSpec, ChangeKind, CompiledStep, Observation, ObserveContext
 from clockwork_nb.resources.service import templates
+from clockwork_nb.resources.service.plain import PLAIN
 
 __all__ = ["TYPE", "ServiceType"]
 
@@ -26,6 +27,14 @@ class ServiceType:
         from clockwork_nb.resources.service.config import ServiceConfig
 
         return ServiceConfig
+
+    def attribute_names(self) -> frozenset[str]:
+        """Return what may be set, without the model."""
+        return PLAIN.names
+
+    def accepts(self, attributes: Mapping[str, Any]) -> dict[str, Any] | None:
+        """Return the config of *attributes* that are plain and right, None to ask the model."""
+        return PLAIN.accepts(attributes)
 
     def needs_engine(self, config: Mapping[str, Any]) -> bool:
         """Return whether this service needs a container engine, so that it is worth finding out which one is here."""
@@ -101,7 +110,7 @@ class ServiceType:
         if templates.is_container(config):
             from clockwork_nb.resources.service.observe_container import observe_container
 
-            return observe_container(config, context)
+            return observe_container(config, recorded, context)
         from clockwork_nb.resources.service.observe import observe
 
         return observe(config, context)

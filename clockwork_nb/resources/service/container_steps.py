@@ -25,6 +25,7 @@ from clockwork_nb.resources.containers import (
     spec_digest,
 )
 from clockwork_nb.resources.scripts import comment, quote, require_known, sh_script
+from clockwork_nb.resources.service.container_exchange import alive, exchange, head, make_room, taken
 from clockwork_nb.secrets import Sensitive
 
 __all__ = ["LIMITS", "LIMIT_FIELDS", "SPEC", "compile_container", "container_spec", "wanted_limits"]
@@ -54,47 +55,6 @@ LIMIT_FIELDS: Final[Mapping[str, str]] = {
     "pids": "{{.HostConfig.PidsLimit}}",
     "restart": "{{.HostConfig.RestartPolicy.Name}}:{{.HostConfig.RestartPolicy.MaximumRetryCount}}",
 }
-
-
-def _head(engine: str) -> str:
-    return f"""\
-# The engine's network tools are in sbin.
-PATH={ENGINE_PATH}
-CW_PROJECT=$(pwd -P)
-CW_PLACE=$(cd -P -- "${{CW_WORKSPACE:-.clockwork}}" && pwd -P)
-# What the engine leaves running beside a container is not this run's, and must not be taken for it.
-unset CW_FENCING_TOKEN CW_IDEMPOTENCY_KEY CW_METER CW_WORKSPACE
-
-# Sets CW_ID to the container called CW_NAME ("" when there is none), and what our labels say of it.
-look() {{
-    CW_ID=$({engine} ps --all --quiet --no-trunc --filter "name=^$CW_PATTERN\\$")
-    status= spec= script= address= owner= place=
-    [ -n "$CW_ID" ] || return 0
-    {{
-        IFS= read -r status
-        IFS= read -r spec
-        IFS= read -r script
-        IFS= read -r address
-        IFS= read -r owner
-        IFS= read -r place
-    }} <<FOUND
-$({engine} inspect --type container --format '{{{{.State.Status}}}}
-{{{{index .Config.Labels "{SPEC_LABEL}"}}}}
-{{{{index .Config.Labels "{SCRIPT_LABEL}"}}}}
-{{{{index .Config.Labels "{ADDRESS_LABEL}"}}}}
-{{{{index .Config.Labels "{PROJECT_LABEL}"}}}}
-{{{{index .Config.Labels "{WORKSPACE_LABEL}"}}}}
-.' "$CW_ID")
-FOUND
-}}
-ours() {{ [ "$address" = "$CW_ADDRESS" ] && [ "$owner" = "$CW_PROJECT" ] && [ "${{place:-$CW_PLACE}}" = "$CW_PLACE" ]; }}
-remove() {{
-    {engine} stop -t "$CW_STOP_S" "$CW_ID" > /dev/null || true
-    {engine} rm --force "$CW_ID" > /dev/null
-}}
-
-look
-"""
 
 
 _INSIDE: Final = """\
@@ -187,8 +147,8 @@ def _ensure(action: Action, name: str) -> _Made:
             values[f"CW_{limit.upper()}"] = str(args[limit])
     secrets, secret_vars, load = _secret_environment(action)
     body = (
-        f"{_head(engine)}\n{_taken(engine)}\n{_INSIDE if args.get('volumes') else ''}"
-        f"{_reuse(engine, limits)}\n{_make(engine, args, limits, load)}\n{_alive(engine)}"
+        f"{head(engine)}\n{taken(engine)}\n{_INSIDE if args.get('volumes') else ''}"
+        f"{exchange(engine)}\n{_reuse(engine, limits)}\n{_make(engine, args, limits, load)}\n{alive(engine)}"
     )
     return f"make sure that the container {name} runs", body, values, {"secrets": secrets, "secret_vars": secret_vars}
 
@@ -204,18 +164,8 @@ def _secret_environment(action: Action) -> tuple[dict[str, Any], dict[str, str],
             secrets[secret], variables[variable] = value.value, secret
             # The added x keeps line ends that $( ) would drop.
             lines.append(f'{name}=$(cat -- "${variable}"; printf x)\n{name}=${{{name}%x}}\nexport {name}\n')
-    head = "# Secrets reach the engine in its environment: they are in no file of ours and in no command line.\n"
-    return secrets, variables, head + "".join(lines) if lines else ""
-
-
-def _taken(engine: str) -> str:
-    return f"""\
-if [ -n "$CW_ID" ] && ! ours; then
-    echo "the container name $CW_NAME is taken${{owner:+ by $address of ${{place:-$owner}}}}" >&2
-    echo "give the service another name, or remove it: {engine} rm --force $CW_NAME" >&2
-    exit 1
-fi
-"""
+    why = "# Secrets reach the engine in its environment: they are in no file of ours and in no command line.\n"
+    return secrets, variables, why + "".join(lines) if lines else ""
 
 
 def _reuse(engine: str, limits: Mapping[str, str]) -> str:
@@ -242,9 +192,17 @@ if [ -n "$CW_ID" ] && [ "$spec" = "$CW_SPEC" ] && [ "$script" = "$CW_SCRIPT" ] &
     if [ "$status" = running ] && ! really_runs; then
         keep=0
     fi
+    # It was to replace another one and ended: that was never up.
+    if [ -n "$CW_OLD" ] && [ "$status" != running ]; then
+        keep=0
+    fi
     if [ $keep = 1 ] && [ "$status" = running ]; then
-        echo "running, container $(printf %.12s "$CW_ID")"
-        exit 0
+        CW_DONE=running
+        if [ -z "$CW_OLD" ]; then
+            echo "running, container $(printf %.12s "$CW_ID")"
+            exit 0
+        fi
+        guard "$CW_OLD" 1
     fi
     if [ $keep = 1 ] && {{ [ "$status" = exited ] || [ "$status" = created ] || [ "$status" = stopped ]; }}; then
         {engine} start "$CW_ID" > /dev/null
@@ -269,11 +227,7 @@ if [ -z "$CW_DONE" ]; then
         exit 1
     }}
 {_indented(mounts)}    CW_DONE=started
-    if [ -n "$CW_ID" ]; then
-        remove
-        CW_DONE='made anew'
-    fi
-{_indented(load)}    # What it is made with, word by word; a sensitive value is never a word.
+{_indented(make_room(engine))}{_indented(load)}    # What it is made with, word by word; a sensitive value is never a word.
     CW_ID=$({engine} run --detach --init --pull=never \\
         {lines})
 fi
@@ -332,32 +286,20 @@ def _logging(engine: str, logging: Mapping[str, Any]) -> list[str]:
     return ([f"--log-driver {quote(driver)}"] if driver is not None else []) + given
 
 
-def _alive(engine: str) -> str:
-    return f"""\
-# One that ends at once was never up; a fresh one that had to be started again was not either.
-sleep 0.3
-now=$({engine} inspect --type container --format '{{{{.State.Status}}}} {{{{.RestartCount}}}}' "$CW_ID")
-case "$CW_FRESH $now" in
-    "1 running 0" | "0 running "*) ;;
-    *)
-        {engine} logs --tail 20 "$CW_ID" >&2 || true
-        echo "the container $CW_NAME did not stay up; it is: ${{now% *}}" >&2
-        exit 1
-        ;;
-esac
-echo "$CW_DONE, container $(printf %.12s "$CW_ID")"
-"""
-
-
 def _stop(action: Action, name: str) -> _Made:
     engine = action.args["engine"]
     body = f"""\
-{_head(engine)}
+{head(engine)}
+if [ -n "$CW_OLD" ] && [ -z "$CW_ID" ]; then
+    # An exchange that was cut short left it under another name.
+    {engine} rename "$CW_OLD" "$CW_NAME"
+    look
+fi
 if [ -z "$CW_ID" ]; then
     echo "not running"
     exit 0
 fi
-{_taken(engine)}
+{taken(engine)}
 {engine} stop -t "$CW_STOP_S" "$CW_ID" > /dev/null
 echo "stopped, container $(printf %.12s "$CW_ID")"
 """
@@ -367,17 +309,21 @@ echo "stopped, container $(printf %.12s "$CW_ID")"
 def _remove(action: Action, name: str) -> _Made:
     engine = action.args["engine"]
     body = f"""\
-{_head(engine)}
+{head(engine)}
+# Volumes stay, named or not.
+if [ -n "$CW_OLD" ]; then
+    remove "$CW_OLD" "$CW_STOP_S"
+    echo "removed, container $(printf %.12s "$CW_OLD"), which an exchange that was cut short had set aside"
+fi
 if [ -z "$CW_ID" ]; then
-    echo "gone already"
+    [ -n "$CW_OLD" ] || echo "gone already"
     exit 0
 fi
 if ! ours; then
     echo "left in place: the container $CW_NAME is not of $CW_ADDRESS in this project"
     exit 0
 fi
-# Volumes stay, named or not.
-remove
+remove "$CW_ID" "$CW_STOP_S"
 echo "removed, container $(printf %.12s "$CW_ID")"
 """
     return f"remove the container {name}", body, {}, {}
@@ -402,7 +348,7 @@ def _probe(action: Action, name: str) -> _Made:
     args, engine = action.args, action.args["engine"]
     words = " ".join(quote(word) for word in args["command"])
     body = f"""\
-{_head(engine)}
+{head(engine)}
 if [ -z "$CW_ID" ] || ! ours; then
     echo "the container $CW_NAME is not there" >&2
     exit 1

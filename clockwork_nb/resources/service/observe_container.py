@@ -10,6 +10,7 @@ from clockwork_nb.errors import AdapterFailedError
 from clockwork_nb.ports import Observation, ObserveContext
 from clockwork_nb.resources.containers import (
     ADDRESS_LABEL,
+    ASIDE_ENDING,
     ENGINES,
     PROJECT_LABEL,
     SPEC_LABEL,
@@ -18,19 +19,23 @@ from clockwork_nb.resources.containers import (
     is_image_id,
     spec_digest,
 )
-from clockwork_nb.resources.containers_inspect import ask, inspect
+from clockwork_nb.resources.containers_inspect import ask, inspect, unanswered
 from clockwork_nb.resources.service.container_steps import LIMITS, container_spec
 
 __all__ = ["observe_container"]
 
 _RUNNING = "running"
+_ASIDE = "set aside"
 
 
-def observe_container(config: Mapping[str, Any], context: ObserveContext) -> Observation:
+def observe_container(
+    config: Mapping[str, Any], recorded: Mapping[str, Any] | None, context: ObserveContext
+) -> Observation:
     """Return ``status``, ``container_id``, ``image_id``, ``restarts``, ``spec`` (our label) and ``limits`` of the container.
 
     ``exists`` is False when there is none, or only one that is not ours, and None when the engine cannot be asked. Where
-    no container is there, or another image is wanted, ``image_here`` says whether that image is on this machine.
+    no container is there, or another image is wanted, ``image_here`` says whether that image is on this machine. A
+    container that a killed run had set aside for a new one, which is not there, has the ``status`` ``set aside``.
     """
     engine = config["engine"]
     if engine not in ENGINES:
@@ -40,18 +45,22 @@ def observe_container(config: Mapping[str, Any], context: ObserveContext) -> Obs
     name = container_name(config.get("name"), context.address)
     try:
         found = inspect(engine, "container", name, timeout_s=context.timeout_s)
-        labels = _part(found or {}, "Config").get("Labels") or {}
-        place = str(context.workspace.resolve())
-        mark = (labels.get(ADDRESS_LABEL), labels.get(PROJECT_LABEL), labels.get(WORKSPACE_LABEL) or place)
-        ours = mark == (context.address, str(context.root.resolve()), place)
+        labels = _labels(found)
+        ours = _is_ours(labels, context)
         here = _image_here(engine, config, ours, context)
+        aside = None
+        if found is None and recorded is not None:  # where nothing was ever applied, nothing can have been set aside
+            aside = inspect(engine, "container", name + ASIDE_ENDING, timeout_s=context.timeout_s)
     except AdapterFailedError as error:
-        return Observation(None, detail=error.message)
+        return unanswered(error, context.address)
+    if aside is not None and _is_ours(_labels(aside), context):
+        detail = f"an exchange was cut short: what runs or ran is the container {name}{ASIDE_ENDING}"
+        return Observation(True, {**here, "status": _ASIDE}, detail)
     if found is not None and ours:
         try:
             gone = _is_gone(engine, found, context)
         except AdapterFailedError as error:
-            return Observation(None, detail=error.message)
+            return unanswered(error, context.address)
         return _ours(found, labels, here, gone=gone)
     if found is not None:
         return Observation(False, here, f"the container {name} is not ours")
@@ -59,6 +68,17 @@ def observe_container(config: Mapping[str, Any], context: ObserveContext) -> Obs
         # Nothing runs, and nothing should.
         return Observation(True, {"status": "stopped", **here}, "stopped, was never started")
     return Observation(False, here, "no container of this name")
+
+
+def _labels(found: Mapping[str, Any] | None) -> Mapping[str, Any]:
+    labels = _part(found or {}, "Config").get("Labels")
+    return labels if isinstance(labels, dict) else {}
+
+
+def _is_ours(labels: Mapping[str, Any], context: ObserveContext) -> bool:
+    place = str(context.workspace.resolve())
+    mark = (labels.get(ADDRESS_LABEL), labels.get(PROJECT_LABEL), labels.get(WORKSPACE_LABEL) or place)
+    return mark == (context.address, str(context.root.resolve()), place)
 
 
 def _image_here(engine: str, config: Mapping[str, Any], made: bool, context: ObserveContext) -> dict[str, bool]:

@@ -9,7 +9,7 @@ from typing import Any, Final
 from clockwork_nb.errors import InvalidInputError
 from clockwork_nb.intake.values import Unknown
 from clockwork_nb.ports import Action, ActionSpec, ChangeKind, CompiledStep, Observation
-from clockwork_nb.resources.containers import chosen_engine, in_container, is_image_id, spec_digest
+from clockwork_nb.resources.containers import chosen_engine, in_container, is_image_id, require_answer, spec_digest
 from clockwork_nb.resources.probes import PROBES, compile_probe
 from clockwork_nb.resources.scripts import sealed
 from clockwork_nb.resources.service import container_steps, process_spec
@@ -31,6 +31,7 @@ __all__ = [
 
 _COMPUTED: Final = ("container_id", "image_id")
 _AFTER_APPLY: Final = "known after apply"
+_ANEW: Final = "the container is made anew, volumes stay"
 
 
 def is_container(config: Mapping[str, Any]) -> bool:
@@ -161,7 +162,12 @@ def actions(
 
     Args:
         observed: what is there; an image that is here already is not fetched. None: it may have to be.
+
+    Raises:
+        AdapterFailedError: E_ADAPTER_FAIL, the engine was asked and hangs.
     """
+    if change in {"create", "update", "replace", "delete"}:
+        require_answer(observed)
     if change == "delete":
         return (_removal(recorded or {}),)
     if config is None or change in {"noop", "forget"}:
@@ -170,10 +176,19 @@ def actions(
         return _verify(config)
     if change != "replace":
         return _changed(config, recorded, observed)
-    specs = _changed(config, None, observed)
     if recorded is None or not _must_go_first(config, recorded):
         return _changed(config, recorded, observed)
-    return (_removal(recorded), *specs)
+    if _exchanged(config, recorded):
+        return _container_actions(config, None, observed, anew=True)
+    specs = _changed(config, None, observed)
+    fetching = tuple(s for s in specs if s.name == "pull_image")  # nothing is lost when that fails
+    return (*fetching, _removal(recorded), *(s for s in specs if s not in fetching))
+
+
+def _exchanged(config: Mapping[str, Any], recorded: Mapping[str, Any]) -> bool:
+    """Return whether the script that makes the new one takes care of the old one: the same name in the same engine."""
+    both = is_container(config) and is_container(recorded) and config["state"] != "stopped"
+    return both and all(config[name] == recorded.get(name) for name in ("engine", "name"))
 
 
 def _must_go_first(config: Mapping[str, Any], recorded: Mapping[str, Any]) -> bool:
@@ -228,7 +243,11 @@ _ALWAYS: Final = frozenset(process_spec.SPEC) - {"memory", "logging"}
 
 
 def _container_actions(
-    config: Mapping[str, Any], recorded: Mapping[str, Any] | None, observed: Observation | None
+    config: Mapping[str, Any],
+    recorded: Mapping[str, Any] | None,
+    observed: Observation | None,
+    *,
+    anew: bool = False,
 ) -> Sequence[ActionSpec]:
     made_with, limits = container_steps.SPEC, container_steps.LIMITS
     limit = _limit(config["stop_timeout"])
@@ -241,14 +260,14 @@ def _container_actions(
         return (ActionSpec("stop_service", base, timeout_s=limit, idempotent=True),)
     secrets = any(_is_secret(v) for v in dict(config["env"]).values()) if isinstance(config["env"], Mapping) else False
     # A label names secrets and does not hold them: whether the container has these values cannot be seen.
-    anew = secrets and (recorded is None or not same["env"])
-    args = {**base, **{n: config.get(n) for n in (*made_with, *limits)}, "anew": anew}
-    reason = ""
+    unseen = secrets and (recorded is None or not same["env"])
+    args = {**base, **{n: config.get(n) for n in (*made_with, *limits)}, "anew": anew or unseen}
+    reason = _ANEW if anew else ""
     if recorded is not None and recorded.get("state") != "stopped":
         if all(same[n] for n in made_with):
             reason = "in place where the engine can, else the container is made anew"
         else:
-            reason = "the container is made anew, volumes stay"
+            reason = _ANEW
     ensure = ActionSpec("ensure_service", args, timeout_s=limit + 60, idempotent=True, reason=reason)
     return (*_pull(config, observed), ensure, *_verify(config))
 

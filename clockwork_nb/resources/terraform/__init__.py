@@ -7,6 +7,7 @@ from typing import Any
 
 from clockwork_nb.ports import Action, ActionSpec, ChangeKind, CompiledStep, Observation, ObserveContext
 from clockwork_nb.resources.terraform import templates
+from clockwork_nb.resources.terraform.attributes import PLAIN
 
 __all__ = ["TYPE", "TerraformType"]
 
@@ -26,6 +27,14 @@ class TerraformType:
         from clockwork_nb.resources.terraform.config import TerraformConfig
 
         return TerraformConfig
+
+    def attribute_names(self) -> frozenset[str]:
+        """Return what may be set, without the model."""
+        return PLAIN.names
+
+    def accepts(self, attributes: Mapping[str, Any]) -> dict[str, Any] | None:
+        """Return the config of *attributes* that are plain and right, None to ask the model."""
+        return PLAIN.accepts(attributes)
 
     def exports(self, config: Mapping[str, Any]) -> Mapping[str, Any]:
         """Return the config with ``outputs``, unknown till after apply."""

@@ -17,6 +17,7 @@ from clockwork_nb.intake.values import Unknown, contains_unknown
 from clockwork_nb.ports import Observation, ObserveContext
 from clockwork_nb.resources.terraform import drive
 from clockwork_nb.resources.terraform.reading import Trouble, counted
+from clockwork_nb.resources.terraform.sharing import owner_of_state
 from clockwork_nb.resources.terraform.templates import asked, lost_secret, replaces, secret_names, with_secrets_of
 from clockwork_nb.resources.terraform.tfvars import tfvars
 from clockwork_nb.secrets import Sensitive, unseal
@@ -25,6 +26,7 @@ __all__ = ["observe", "recall"]
 
 _FORGET = "To forget it with all that it made: a removed block with destroy = false, or clockwork state rm."
 _NOT_APPLIED = "not applied from here yet (--allow-data terraform looks into its state)"
+_NO_MODULE = "Make this folder, correct source, or declare what makes it: a repository, a directory, files in it."
 _OUTPUT = re.compile(r'^\s*output\s+"([^"\n]{1,200})"', re.MULTILINE)
 
 
@@ -149,6 +151,17 @@ def _answer(config: Mapping[str, Any], mode: str, context: ObserveContext) -> tu
     Raises:
         Trouble: terraform refuses, or cannot be asked.
     """
+    if not (context.root / config["source"]).is_dir():
+        if context.made_later(config["source"]):
+            return {}, False
+        raise Trouble(f"there is no module: the folder {config['source']} is not there\n{_NO_MODULE}")
+    owner = "" if drive.applied(_bare(config, context)) else _owner(config, context)
+    if owner:
+        raise Trouble(
+            f"{owner} of this folder has applied this module, and there is one state for both\n"
+            'Give this block a terraform workspace of its own (workspace = "..."). To take the module over, forget it there: '
+            "clockwork state rm."
+        )
     if contains_unknown(config):
         return {}, False
     question = asked(config, mode)
@@ -175,6 +188,10 @@ def _answer(config: Mapping[str, Any], mode: str, context: ObserveContext) -> tu
         "outputs_moved": bool(said) and said.get("outputs") != found["outputs_known"],
     }
     return answer, not found["empty_before"]
+
+
+def _owner(config: Mapping[str, Any], context: ObserveContext) -> str:
+    return owner_of_state(config, _folder(config, context), context.root, context.workspace)
 
 
 def recall(config: Mapping[str, Any], identity: Mapping[str, Any], context: ObserveContext) -> dict[str, Any]:

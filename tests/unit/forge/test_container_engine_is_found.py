@@ -12,7 +12,7 @@ import pytest
 
 from clockwork_nb.assembly.prior import PriorResource, PriorState
 from clockwork_nb.diagnostics import SourceRange, SourceText
-from clockwork_nb.errors import AdapterFailedError
+from clockwork_nb.errors import AdapterFailedError, InvalidInputError
 from clockwork_nb.forge import engines, facts
 from clockwork_nb.forge.engines import engine_candidates, find_engine
 from clockwork_nb.forge.facts import needs_engine
@@ -71,6 +71,31 @@ def test_a_docker_command_without_a_daemon_is_no_engine(tools: Path) -> None:
     assert find_engine({"DOCKER_HOST": "unix:///nowhere"}) == "process"
     command(tools, "podman", PODMAN)
     assert find_engine({"DOCKER_HOST": "unix:///nowhere"}) == "podman 4"
+
+
+def test_an_engine_that_hangs_is_named_with_how_long_it_was_waited_for(
+    tools: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(engines, "_TIMEOUT_S", 0.5)
+    monkeypatch.setattr(containers_inspect, "_PATIENCE_S", 0.5)
+    monkeypatch.setattr(containers_inspect, "_silent", {})
+    monkeypatch.delenv("DOCKER_HOST", raising=False)
+    facts._found_engine.cache_clear()
+    command(tools, "podman", "exec /bin/sleep 60")
+    assert find_engine({}) == "process (podman does not answer within 0.5 s)"
+    seen = facts.collect_facts(engine=True).to_document()
+    for kind, config in (("service", {"engine": "auto", "image": "a"}), ("image", {"engine": "podman"})):
+        with pytest.raises(InvalidInputError) as caught:
+            builtin_types()[kind].with_facts(config, seen)  # type: ignore[attr-defined]
+        assert caught.value.message == "podman does not answer within 0.5 s"
+        assert "is installed" in caught.value.hint and "podman ps" in caught.value.hint
+    command(tools, "docker", DOCKER)
+    assert find_engine({}) == "docker 28", "another one that answers is taken"
+    (tools / "docker").unlink()
+    command(tools, "podman", PODMAN)
+    monkeypatch.setattr(containers_inspect, "_silent", {})
+    assert facts.collect_facts(engine=True).engine == "podman 4", "it is asked again"
+    facts._found_engine.cache_clear()
 
 
 def test_facts_ask_for_an_engine_only_when_told_to(

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from clockwork_nb.errors import AdapterFailedError
+from clockwork_nb.ports import ObserveContext
 from clockwork_nb.resources import containers_inspect
-from clockwork_nb.resources.containers_inspect import ask
+from clockwork_nb.resources.containers_inspect import SilentEngineError, ask
+from clockwork_nb.resources.registry import builtin_types
 
 
 @pytest.fixture
@@ -25,8 +28,9 @@ def asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_an_engine_that_hangs_is_asked_once(asked: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for _ in range(50):
-        with pytest.raises(AdapterFailedError, match="does not answer"):
+        with pytest.raises(SilentEngineError, match=r"podman does not answer within 0\.5 s") as caught:
             ask("podman", "ps", timeout_s=0.5)
+        assert "podman ps" in caught.value.hint
     assert asked.read_text() == "asked\n"
     monkeypatch.setenv("CONTAINER_HOST", "unix:///elsewhere.sock")
     with pytest.raises(AdapterFailedError, match="within"):
@@ -45,3 +49,25 @@ def test_it_is_asked_again_later_and_after_a_short_wait(asked: Path, monkeypatch
         with pytest.raises(AdapterFailedError, match="within"):
             ask("podman", "ps", timeout_s=timeout_s)
     assert len(asked.read_text().splitlines()) == 4
+
+
+@pytest.mark.parametrize(
+    ("address", "attributes"),
+    [("service.web", {"image": "web:1"}), ("image.web", {"context": "web", "tags": ["web:1"]})],
+)
+def test_nothing_is_planned_for_what_an_engine_that_hangs_would_have_to_do(
+    asked: Path, tmp_path: Path, address: str, attributes: dict[str, Any]
+) -> None:
+    kind: Any = builtin_types()[address.partition(".")[0]]
+    config = {**kind.model().model_validate(attributes).model_dump(), "engine": "podman"}
+    seen = kind.observe(config, {}, ObserveContext(tmp_path, tmp_path / ".clockwork", address, timeout_s=0.5))
+    assert seen.exists is None and seen.detail == "podman does not answer within 0.5 s"
+    assert kind.drift(config, seen) == {}
+    for change in ("create", "update", "replace", "delete"):
+        with pytest.raises(AdapterFailedError) as caught:
+            kind.actions_observed(change, None if change == "delete" else config, config, seen)
+        assert caught.value.message == f"{address}: podman does not answer within 0.5 s"
+        assert "podman ps" in caught.value.hint
+    for change in ("noop", "forget"):
+        assert kind.actions_observed(change, config, config, seen) == ()
+    assert asked.read_text() == "asked\n"

@@ -165,6 +165,9 @@ def test_a_broken_package_is_named_and_harms_no_other(
         ({"observe": lambda s, c, r, x: {}}, lambda t: t.observe({}, None, None), "an Observation"),
         ({"model": lambda s: dict}, lambda t: t.model(), "pydantic.BaseModel"),
         ({"claims": lambda s, c: {"a": 1}}, lambda t: t.claims({}), "in claims"),
+        ({"accepts": lambda s, a: [a]}, lambda t: t.accepts({}), "in accepts: it returned a list, not a dict"),
+        ({"accepts": lambda s, a: a["x"]}, lambda t: t.accepts({}), "raised KeyError"),
+        ({"attribute_names": lambda s: ["a"]}, lambda t: t.attribute_names(), "not a frozenset of texts"),
         ({"import_id": lambda s, c: None}, lambda t: t.import_id({}), "in import_id"),
         ({"with_facts": lambda s, c, f: None}, lambda t: t.with_facts({}, {}), "in with_facts"),
         ({"with_files": lambda s, c, f: c["x"]}, lambda t: t.with_files({}, None), "raised KeyError"),
@@ -207,7 +210,9 @@ def test_what_a_type_does_not_have_is_not_there(monkeypatch: pytest.MonkeyPatch,
     installed(monkeypatch, Entry("symlink", example()))
     kind: Any = registry.load_types()["symlink"]
     assert kind.claims({"path": "a/b"}) == ("path:a/b",)
-    assert not any(hasattr(kind, name) for name in ("import_id", "found", "with_facts", "nonsense"))
+    assert not any(
+        hasattr(kind, name) for name in ("import_id", "found", "with_facts", "accepts", "attribute_names", "nonsense")
+    )
     assert kind.with_files({"a": 1}, None) == {"a": 1} and kind.bound_to_address is False
 
 

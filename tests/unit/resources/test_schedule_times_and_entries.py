@@ -100,6 +100,59 @@ def test_calendar_events_are_plain_text(text: str) -> None:
     assert "a calendar event is" in problem(on_calendar=text)
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "daily", "Hourly UTC", "bi-annually", "Mon", "Mon..Fri 03:30", "mon-fri 3:30:59.5", "Sat,Sunday 12:00", "Mon, 1:00",
+        "*-*-* *:00/15", "*-12~1..3 0:0", "2030-12-31 23:59:59 Europe/Berlin", "12-24,31 8..18/2:00", "70-1-1", "@1893456000",
+        "03:30 -03", "*:*:*", "Wed *-*~7/1 18:00",
+    ],
+)  # fmt: skip
+def test_calendar_events_of_every_form_are_taken(text: str) -> None:
+    assert config(on_calendar=f" {text} ")["on_calendar"] == text
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("Mun 03:30", 'there is no day "Mun"'),
+        ("dayly", 'there is no day "dayly"; days are Mon … Sun'),
+        ("daily 03:30", 'there is no day "daily"'),
+        ("Fri..Mon 03:30", "the earlier day of the week"),
+        ("Mon..Wed..Fri", "are no range"),
+        ("Mon..", 'there is no day ""'),
+        ("Mon Tue", '"Tue" is no date'),
+        ("03:30 Mon", '"Mon" is too much'),
+        ("03:30 12-24", '"12-24" is too much'),
+        ("24:00", 'the hour "24" is not between 0 and 23'),
+        ("3:60", 'the minute "60" is not between 0 and 59'),
+        ("3:30:60", 'the second "60" is not'),
+        ("3.30", "is no date (2030-12-31"),
+        ("3:3.5", 'the minute "3.5" is no number'),
+        ("12", '"12" is no date (2030-12-31, *-*-01, 12-24) and no time (03:30)'),
+        ("1:2:3:4", "is no time; one is 03:30"),
+        ("*-13-01", 'the month "13" is not between 1 and 12'),
+        ("1969-01-01", 'the year "1969"'),
+        ("*-*-32", 'the day of the month "32"'),
+        ("*-*~29", 'the day from the end of the month "29"'),
+        ("2030~12-01", "is no date"),
+        ("*-*-1,", 'the day of the month "" is no number'),
+        ("*/5:00", 'the hour "*/5" is no number, range (1..5), list (1,3) or repetition (0/15)'),
+        ("*:0/60", 'the minute "0/60" is repeated beyond 0 to 59'),
+        ("*:0/0", "repeated after nothing"),
+        ("5..3:00", "ends before it begins"),
+        ("2030-01-01T03:30", "T03"),
+        ("@x", "since 1970"),
+        ("@7258118400", "since 1970"),
+        ("@1 03:30", "cannot follow"),
+        ("03:30  UTC", "one space"),
+        ("*-*-* 3:30 " + "1" * 50, "is too much"),
+    ],
+)
+def test_a_mistyped_calendar_event_is_refused_with_what_is_wrong(text: str, why: str) -> None:
+    assert why in problem(on_calendar=text)
+
+
 def test_what_does_not_go_together_is_refused() -> None:
     assert 'exactly one of "cron" and' in problem(cron="@daily", on_calendar="daily")
     assert 'exactly one of "command"' in problem(runbook="a.ipynb", command=["x"])

@@ -227,17 +227,25 @@ def test_an_update_does_no_more_than_it_must(before: dict[str, Any], after: dict
     assert names("update", container(**after), container(**before), image_here=True) == actions
 
 
-def test_a_replacement_removes_the_old_thing_first_whatever_it_was() -> None:
+def test_a_replacement_fetches_the_image_and_then_removes_the_old_thing_whatever_it_was() -> None:
     process = dict(TYPE.with_facts(config(command=["w"]), {"engine": "process"}))
     assert TYPE.replaces(process, container()) == {"engine"}
     assert TYPE.replaces(container(name="a"), container(name="b")) == {"name"}
     assert TYPE.replaces(container(port=1), container(port=2)) == frozenset()
     specs = TYPE.actions("replace", container(), process)
-    assert [s.name for s in specs] == ["remove_service", "pull_image", "ensure_service"]
-    assert "engine" not in specs[0].args and specs[2].args["engine"] == "podman"
+    assert [s.name for s in specs] == ["pull_image", "remove_service", "ensure_service"]
+    assert "engine" not in specs[1].args and specs[2].args["engine"] == "podman"
     same = TYPE.actions("replace", process, process)
     assert [s.name for s in same] == ["remove_service", "ensure_service"]
-    assert next(s.name for s in TYPE.actions("replace", container(), container())) == "remove_service"
+    for other in ({"name": "b"}, {"name": "a", "state": "stopped"}):
+        assert "remove_service" in names("replace", container(**other), container(name="a"))
+
+
+def test_a_container_that_is_made_anew_under_its_name_is_exchanged_and_not_removed_before() -> None:
+    wanted = container(name="a", port=1)
+    specs = TYPE.actions("replace", wanted, container(name="a"))
+    assert [s.name for s in specs] == ["pull_image", "ensure_service", "verify_tcp"]
+    assert specs[1].args["anew"] is True and "anew" in specs[1].reason
 
 
 def test_a_changed_secret_makes_the_container_anew_and_nothing_else_does() -> None:
