@@ -14,11 +14,12 @@ import os
 import stat
 import sys
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, NoReturn, Protocol
+from typing import TYPE_CHECKING, Final, NoReturn, Protocol, TypeVar
 
 from clockwork_nb.errors import StoreFullError, StoreIOError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
 __all__ = [
@@ -31,12 +32,17 @@ __all__ = [
     "raise_storage_error",
     "read_bytes",
     "sync_dir",
+    "sync_file_system",
     "write_all",
     "write_atomic",
+    "write_atomic_all",
 ]
 
 _FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
 _READ_CHUNK: Final = 1 << 20
+_OPEN_TOGETHER: Final = 128
+_WAITS_AT_ONCE: Final = 8
+_T = TypeVar("_T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +88,10 @@ class FileSystem(Protocol):
 
     def sync(self, handle: int, *, data_only: bool = False) -> None:
         """Return when the file's content (and, unless *data_only*, its metadata) is on the disk."""
+        ...
+
+    def begin_sync(self, handle: int) -> None:
+        """Let the disk begin with the file's content, for a `sync` that comes soon. Promises nothing."""
         ...
 
     def close(self, handle: int) -> None:
@@ -170,6 +180,12 @@ class RealFileSystem:
             os.fdatasync(handle)
         else:
             os.fsync(handle)
+
+    def begin_sync(self, handle: int) -> None:
+        """Let the disk begin with the file's content."""
+        if sys.platform != "darwin":  # which has no such call
+            # Linux starts to write the dirty pages back before it looks which ones it can drop (mm/fadvise.c).
+            os.posix_fadvise(handle, 0, 0, os.POSIX_FADV_DONTNEED)
 
     def close(self, handle: int) -> None:
         """Give the handle back; a lock held through it is released."""
@@ -288,17 +304,34 @@ def write_atomic(path: Path, data: bytes, *, mode: int = 0o600, fs: FileSystem =
         StoreFullError: E_STORE_FULL.
         StoreIOError: E_STORE_IO.
     """
-    temporary = _temporary(path)
+    write_atomic_all({path: data}, mode=mode, fs=fs)
+
+
+def write_atomic_all(files: Mapping[Path, bytes], *, mode: int = 0o600, fs: FileSystem = REAL) -> None:
+    """Make each of *files* (path → content) durable as `write_atomic` does, each of their folders synced once.
+
+    When this raises, every path is what it was or has its new content; which of them is not known.
+
+    Raises:
+        StoreFullError: E_STORE_FULL.
+        StoreIOError: E_STORE_IO.
+    """
+    unnamed: dict[Path, Path] = {}
+    paths = list(files)
     try:
-        _write_synced(temporary, data, mode, fs)
-        try:
-            fs.rename(temporary, path)
-        except OSError:
+        for start in range(0, len(paths), _OPEN_TOGETHER):
+            path = paths[start]  # the one to name in an error of the whole group
+            group = {p: _temporary(p) for p in paths[start : start + _OPEN_TOGETHER]}
+            _write_synced({temporary: files[p] for p, temporary in group.items()}, mode, fs)
+            unnamed |= group
+        for path in paths:
+            fs.rename(unnamed[path], path)
+            del unnamed[path]
+        _wait_for_each(fs.sync_dir, list(dict.fromkeys(path.parent for path in paths)))
+    except OSError as error:
+        for temporary in unnamed.values():
             with contextlib.suppress(OSError):
                 fs.unlink(temporary)
-            raise
-        fs.sync_dir(path.parent)
-    except OSError as error:
         raise_storage_error(error, path, "writing")
 
 
@@ -312,7 +345,7 @@ def create_atomic(path: Path, data: bytes, *, mode: int = 0o600, fs: FileSystem 
     """
     temporary = _temporary(path)
     try:
-        _write_synced(temporary, data, mode, fs)
+        _write_synced({temporary: data}, mode, fs)
         try:
             fs.link(temporary, path)  # unlike a rename, this never replaces a file that somebody made just now
         finally:
@@ -329,18 +362,40 @@ def _temporary(path: Path) -> Path:
     return path.with_name(f".{path.name[:80]}.{os.urandom(6).hex()}.tmp")
 
 
-def _write_synced(path: Path, data: bytes, mode: int, fs: FileSystem) -> None:
-    handle = fs.create(path, mode)
+def _write_synced(files: Mapping[Path, bytes], mode: int, fs: FileSystem) -> None:
+    handles: dict[Path, int] = {}
     try:
-        try:
-            write_all(fs, handle, data)
-            fs.sync(handle)
-        finally:
-            fs.close(handle)
+        with contextlib.ExitStack() as opened:
+            for path, data in files.items():
+                handles[path] = fs.create(path, mode)
+                opened.callback(fs.close, handles[path])
+                write_all(fs, handles[path], data)
+            if len(handles) > 1:  # the disk takes them all at once, instead of each when it is waited for
+                for handle in handles.values():
+                    fs.begin_sync(handle)
+            _wait_for_each(fs.sync, list(handles.values()))
     except OSError:
-        with contextlib.suppress(OSError):
-            fs.unlink(path)
+        for path in handles:
+            with contextlib.suppress(OSError):
+                fs.unlink(path)
         raise
+
+
+def _wait_for_each(wait: Callable[[_T], None], items: Sequence[_T]) -> None:
+    if len(items) <= _WAITS_AT_ONCE:
+        for item in items:
+            wait(item)
+        return
+    from concurrent.futures import ThreadPoolExecutor
+
+    def wait_for(part: Sequence[_T]) -> None:
+        for item in part:
+            wait(item)
+
+    # Each waits for the disk on its own; a few at a time share what the disk does.
+    with ThreadPoolExecutor(_WAITS_AT_ONCE, thread_name_prefix="sync") as pool:
+        for done in [pool.submit(wait_for, items[place::_WAITS_AT_ONCE]) for place in range(_WAITS_AT_ONCE)]:
+            done.result()
 
 
 def read_bytes(path: Path, *, fs: FileSystem = REAL) -> bytes:
@@ -368,6 +423,21 @@ def sync_dir(path: Path, *, fs: FileSystem = REAL) -> None:
         fs.sync_dir(path)
     except OSError as error:
         raise_storage_error(error, path, "syncing the folder")
+
+
+def sync_file_system(handle: int) -> None:
+    """Return when all that was written so far to the file system of the open file *handle* is on the disk.
+
+    One wait, however many files; but also for what others wrote there. Raises ``OSError``.
+    """
+    import ctypes
+
+    libc = ctypes.CDLL(None, use_errno=True)
+    if not hasattr(libc, "syncfs"):  # Linux has it alone
+        os.sync()
+    elif libc.syncfs(handle) != 0:
+        code = ctypes.get_errno()
+        raise OSError(code, os.strerror(code))
 
 
 def make_dirs(path: Path, *, mode: int = 0o700, fs: FileSystem = REAL) -> None:

@@ -6,8 +6,6 @@ what was generated last, so that an edit can be told from a template that moved 
 
 from __future__ import annotations
 
-import difflib
-import os
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -35,7 +33,6 @@ __all__ = [
 RECORD_NAME = ".generated.json"
 _RECORD_SCHEMA = "clockwork.generated.v1"
 _REMEMBERED_TEXT = 64 * 1024
-_SYNC_ONE_BY_ONE = 200
 _DIFF_LINES = 200
 _CONFLICT_LINES = 80
 
@@ -143,9 +140,22 @@ def stage(
     for artifact in bundle.artifacts:
         if problem := path_problem(artifact.path):  # validation said so already; writing must not depend on it
             raise BundlePathError(f"{artifact.path!r} cannot be written: {problem}")
-    folder = BuildFolder(build_dir)
     record = _read_record(build_dir)
     before = dict(previous) if previous is not None else {p: sha for p, (sha, _) in record.items()}
+    with BuildFolder(build_dir) as folder:
+        return _stage(bundle, folder, record, before, live, keep_edits=keep_edits, force=force)
+
+
+def _stage(
+    bundle: Bundle,
+    folder: BuildFolder,
+    record: Mapping[str, tuple[str, str | None]],
+    before: Mapping[str, str],
+    live: Collection[str],
+    *,
+    keep_edits: bool,
+    force: bool,
+) -> StagedBundle:
     out = _Outcome()
     for artifact in bundle.artifacts:
         if artifact.secret:
@@ -156,12 +166,8 @@ def stage(
     if out.undecided:
         raise _conflict_error(out.undecided)
     removed, staying = _gone(folder, bundle, before, live, out)
-    kept = [_keep(build_dir, path, data) for path, data in out.losers]
-    one_by_one = len(out.write) <= _SYNC_ONE_BY_ONE
-    for artifact in out.write:
-        folder.write(artifact.path, artifact.content, int(artifact.mode, 8), durable=one_by_one)
-    if not one_by_one:
-        os.sync()  # one wait for all: hundreds of files synced one by one take minutes on a slow disk
+    kept = [_keep(folder.root, path, data) for path, data in out.losers]
+    folder.write_all([(a.path, a.content, int(a.mode, 8)) for a in out.write])
     for path in removed:
         folder.remove(path)
     _write_record(folder, bundle, record, {p: before[p] for p in staying})
@@ -233,7 +239,9 @@ def _diff(a: bytes, b: bytes, a_name: str, b_name: str) -> str:
         return f"binary: {sha256_hex(a)[:12]} ({len(a)} bytes) → {sha256_hex(b)[:12]} ({len(b)} bytes)"
     if len(left) * len(right) > 25_000_000:  # difflib is quadratic
         return f"{len(left)} lines → {len(right)} lines, too long to compare here"
-    lines = list(difflib.unified_diff(left, right, a_name, b_name, lineterm=""))
+    from difflib import unified_diff
+
+    lines = list(unified_diff(left, right, a_name, b_name, lineterm=""))
     if len(lines) > _DIFF_LINES:
         lines = [*lines[:_DIFF_LINES], f"… {len(lines) - _DIFF_LINES} more lines"]
     return "\n".join(lines)
@@ -336,17 +344,17 @@ def verify_files(artifacts: Iterable[Artifact], build_dir: Path) -> None:
     Raises:
         ArtifactChangedError: E_ARTIFACT_CHANGED; ``details["paths"]`` names what differs, is gone, or became a link.
     """
-    folder = BuildFolder(build_dir)
     changed = []
-    for artifact in artifacts:
-        if artifact.secret:
-            continue
-        try:
-            same = folder.read(artifact.path) == artifact.content
-        except BundlePathError:
-            same = False
-        if not same:
-            changed.append(artifact.path)
+    with BuildFolder(build_dir) as folder:
+        for artifact in artifacts:
+            if artifact.secret:
+                continue
+            try:
+                same = folder.read(artifact.path) == artifact.content
+            except BundlePathError:
+                same = False
+            if not same:
+                changed.append(artifact.path)
     if changed:
         more = f" (and {len(changed) - 1} more)" if len(changed) > 1 else ""
         raise ArtifactChangedError(

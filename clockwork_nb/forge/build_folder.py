@@ -6,11 +6,13 @@ import contextlib
 import errno
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from types import TracebackType
+from typing import Self
 
 from clockwork_nb.errors import BundlePathError
-from clockwork_nb.fs import make_dirs, raise_storage_error
+from clockwork_nb.fs import make_dirs, raise_storage_error, sync_file_system
 
 __all__ = ["MAX_READ", "BuildFolder"]
 
@@ -23,7 +25,9 @@ _ANCHOR = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 _DIR = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 # O_NONBLOCK: opening a planted FIFO must not wait for a writer.
 _READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+_NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 _LINK = {errno.ELOOP, errno.ENOTDIR, errno.EMLINK}
+_SYNC_ONE_BY_ONE = 16
 
 
 def _anchor(root: Path) -> Path:
@@ -39,12 +43,30 @@ class BuildFolder:
 
     Each component is opened by itself and none may be a link, from ``.clockwork`` on: a folder that somebody hands over
     may bring its own. A file must be a regular one with a single name.
+
+    Usable as a context manager: until it is left, the folders above the last file stay open, which many files next to
+    each other are read and written faster with. Not thread-safe.
     """
 
     def __init__(self, root: Path) -> None:
         self.root = root
         self._anchor = _anchor(root)
         self._own = root.relative_to(self._anchor).parts
+        self._held: list[tuple[str, int]] = []
+        """The open folders from the anchor on, each by its name in the one before, and their handles."""
+        self._keeps = False
+
+    def __enter__(self) -> Self:
+        """Return the folder itself."""
+        self._keeps = True
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Close the folders."""
+        self._keeps = False
+        self._close_below(0)
 
     def _open_anchor(self, *, make: bool) -> int:
         try:
@@ -58,22 +80,37 @@ class BuildFolder:
     @contextlib.contextmanager
     def _parent(self, path: str, *, make: bool) -> Iterator[tuple[int, str]]:
         *folders, name = (*self._own, *path.split("/"))
-        handle = self._open_anchor(make=make)
         try:
-            for depth, folder in enumerate(folders):
-                try:
-                    deeper = os.open(folder, _DIR, dir_fd=handle)
-                except FileNotFoundError:
-                    if not make:
-                        raise
-                    with contextlib.suppress(FileExistsError):
-                        os.mkdir(folder, 0o700 if depth < len(self._own) else 0o755, dir_fd=handle)
-                    deeper = os.open(folder, _DIR, dir_fd=handle)
-                os.close(handle)
-                handle = deeper
-            yield handle, name
+            yield self._open_folders(folders, make=make), name
         finally:
-            os.close(handle)
+            if not self._keeps:
+                self._close_below(0)
+
+    def _open_folders(self, folders: Sequence[str], *, make: bool) -> int:
+        if not self._held:
+            self._held.append(("", self._open_anchor(make=make)))
+        depth = 0
+        while depth < len(folders) and depth + 1 < len(self._held) and self._held[depth + 1][0] == folders[depth]:
+            depth += 1
+        self._close_below(depth + 1)
+        for place in range(depth, len(folders)):
+            self._held.append((folders[place], self._open_folder(folders[place], place, make=make)))
+        return self._held[-1][1]
+
+    def _open_folder(self, name: str, depth: int, *, make: bool) -> int:
+        above = self._held[-1][1]
+        try:
+            return os.open(name, _DIR, dir_fd=above)
+        except FileNotFoundError:
+            if not make:
+                raise
+        with contextlib.suppress(FileExistsError):
+            os.mkdir(name, 0o700 if depth < len(self._own) else 0o755, dir_fd=above)
+        return os.open(name, _DIR, dir_fd=above)
+
+    def _close_below(self, depth: int) -> None:
+        while len(self._held) > depth:
+            os.close(self._held.pop()[1])
 
     def read(self, path: str) -> bytes | None:
         """Return the file's bytes; None when there is no such file.
@@ -112,36 +149,65 @@ class BuildFolder:
             )
         return b"".join(chunks)
 
-    def write(self, path: str, data: bytes, mode: int, *, durable: bool = True) -> None:
+    def write(self, path: str, data: bytes, mode: int) -> None:
         """Make *data* the content of *path*: the old bytes or the new ones, never a mixture.
 
         Raises:
             BundlePathError: E_BUNDLE_PATH, a link or a folder is in the way.
             StoreIOError, StoreFullError: the disk failed.
         """
-        temporary = f".{os.urandom(8).hex()}.tmp"
+        self.write_all([(path, data, mode)])
+
+    def write_all(self, files: Sequence[tuple[str, bytes, int]]) -> None:
+        """Write each of *files*, its path, content and mode, as `write` does; all get their names after the last is synced.
+
+        Raises:
+            BundlePathError: E_BUNDLE_PATH, a link or a folder is in the way.
+            StoreIOError, StoreFullError: the disk failed. Some may have been written.
+        """
+        one_by_one = len(files) <= _SYNC_ONE_BY_ONE
+        unnamed: dict[str, str] = {}
+        path = ""
         try:
-            with self._parent(path, make=True) as (parent, name):
-                flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-                handle = os.open(temporary, flags, 0o600, dir_fd=parent)
-                try:
-                    try:
-                        os.fchmod(handle, mode)
-                        rest = memoryview(data)
-                        while rest:
-                            rest = rest[os.write(handle, rest) :]
-                        if durable:
-                            os.fdatasync(handle)
-                    finally:
-                        os.close(handle)
-                    os.rename(temporary, name, src_dir_fd=parent, dst_dir_fd=parent)
-                except OSError:
-                    with contextlib.suppress(OSError):
-                        os.unlink(temporary, dir_fd=parent)
-                    raise
+            for path, data, mode in files:
+                unnamed[path] = self._write_unnamed(path, data, mode, durable=one_by_one)
+            if not one_by_one:
+                with self._parent(path, make=False) as (parent, _):
+                    sync_file_system(parent)  # one wait for all: on a slow disk hundreds of files take minutes
+            for path, _, _ in files:
+                with self._parent(path, make=False) as (parent, name):
+                    os.rename(unnamed[path], name, src_dir_fd=parent, dst_dir_fd=parent)
+                del unnamed[path]
         except OSError as error:
+            self._remove_unnamed(unnamed)
             self._refuse(error, path, "writing")
             raise
+
+    def _write_unnamed(self, path: str, data: bytes, mode: int, *, durable: bool) -> str:
+        """Write *data* to a new file beside *path* and return its name."""
+        temporary = f".{os.urandom(8).hex()}.tmp"
+        with self._parent(path, make=True) as (parent, _):
+            handle = os.open(temporary, _NEW, 0o600, dir_fd=parent)
+            try:
+                try:
+                    os.fchmod(handle, mode)
+                    rest = memoryview(data)
+                    while rest:
+                        rest = rest[os.write(handle, rest) :]
+                    if durable:
+                        os.fdatasync(handle)
+                finally:
+                    os.close(handle)
+            except OSError:
+                with contextlib.suppress(OSError):
+                    os.unlink(temporary, dir_fd=parent)
+                raise
+        return temporary
+
+    def _remove_unnamed(self, unnamed: Mapping[str, str]) -> None:
+        for path, temporary in unnamed.items():
+            with contextlib.suppress(OSError), self._parent(path, make=False) as (parent, _):
+                os.unlink(temporary, dir_fd=parent)
 
     def remove(self, path: str) -> None:
         """Remove the file and the folders it leaves empty; nothing when there is no such file."""

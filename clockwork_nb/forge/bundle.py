@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
-from clockwork_nb.canonical import canonical_json, digest, sha256_hex
+from clockwork_nb.canonical import canonical_json, sha256_hex
 from clockwork_nb.ports import Artifact, StepClass
 
 __all__ = ["Bundle", "BundleStep"]
@@ -88,7 +89,7 @@ class BundleStep:
         )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Bundle:
     """Artifacts and steps. ``secrets`` (name → value) stay in memory and are in no document."""
 
@@ -125,14 +126,18 @@ class Bundle:
         )
         return cls(artifacts, tuple(BundleStep.from_document(s) for s in doc["steps"]))
 
-    @property
+    @cached_property
+    def _bytes(self) -> bytes:
+        return canonical_json(self.to_document())
+
+    @cached_property
     def digest(self) -> str:
         """SHA-256 of the canonical ``bundle.json``."""
-        return digest(self.to_document())
+        return sha256_hex(self._bytes)
 
     def document_bytes(self) -> bytes:
         """Return the canonical bytes of ``bundle.json``."""
-        return canonical_json(self.to_document())
+        return self._bytes
 
     def artifact(self, path: str) -> Artifact:
         """Return the artifact at *path*; KeyError if there is none."""

@@ -110,7 +110,7 @@ def _flags_of(
     if key not in known:
         known[key] = sorted(_scan(key[1], lang))
     down = head.count("\n")
-    above = sorted(_scan(head, lang)) if head else []
+    above = sorted(_scan(head, lang, comments=True)) if head else []
     return above + [(number + down, code, line) for number, code, line in known[key]]
 
 
@@ -120,25 +120,27 @@ def _lang_of(artifact: Artifact) -> str:
     return _PROGRAMS.get(suffix, artifact.lang) if artifact.lang == "data" else artifact.lang
 
 
-def _scan(text: str, lang: str) -> Iterator[tuple[int, str, str]]:
+def _scan(text: str, lang: str, *, comments: bool = False) -> Iterator[tuple[int, str, str]]:
+    """Yield line, code and text of what is in *text*; with *comments* each line is one, which does nothing."""
     program = lang != "data"
+    code = program and not comments
     if program and len(text) > _LOOKED_AT:
         text = text[:_LOOKED_AT]
         yield text.count("\n") + 1, "unreadable", "…"
     lowered = text.lower()
-    patterns = [p for p in PATTERNS if p.worth_trying(lowered)] if program else []
+    patterns = [p for p in PATTERNS if p.worth_trying(lowered)] if code else []
     secrets = [r for r in ((SECRETS, ASSIGNED) if program else (SECRETS,)) if r.worth_trying(lowered)]
     hidden = program and not _HIDDEN.isdisjoint(text)
     if patterns or secrets or hidden:
         count: Counter[str] = Counter()
         for number, line in _logical_lines(text, joined=lang in {"sh", "bash"}):
-            for code in _codes(line, [] if _is_comment(line, lang) else patterns, secrets, hidden=hidden):
-                count[code] += 1
-                if count[code] <= _FLAGS_A_CODE:
-                    yield number, code, _shown(code, line)
+            for flag in _codes(line, [] if _is_comment(line, lang) else patterns, secrets, hidden=hidden):
+                count[flag] += 1
+                if count[flag] <= _FLAGS_A_CODE:
+                    yield number, flag, _shown(flag, line)
+    if code and ENVIRONMENT.worth_trying(lowered):
+        yield from _environment_sent(text)
     if program:
-        if ENVIRONMENT.worth_trying(lowered):
-            yield from _environment_sent(text)
         yield from _too_wide(text)
 
 
@@ -173,7 +175,7 @@ def _is_comment(line: str, lang: str) -> bool:
 
 
 def _environment_sent(text: str) -> Iterator[tuple[int, str, str]]:
-    if not NETWORK.search(text):
+    if not NETWORK.regex.search(text):
         return
     for number, line in enumerate(text.split("\n"), 1):
         if not line.lstrip().startswith(("#", "//")) and ENVIRONMENT.regex.search(line[:_LINE_LOOKED_AT]):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import platform
 import time
 from collections.abc import Callable, Mapping
 from datetime import datetime
@@ -115,7 +114,7 @@ class WorkspaceLock:
     def _facts(self) -> dict[str, Any]:
         return {
             "pid": os.getpid(),
-            "host": platform.node(),
+            "host": os.uname().nodename,
             "job": self._job,
             "verb": self._verb,
             "since": rfc3339(self._clock.now()),

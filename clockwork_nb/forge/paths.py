@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Iterable
+from functools import lru_cache
 
 from clockwork_nb.forge.bundle_limits import MAX_PART_BYTES, MAX_PARTS, MAX_PATH_BYTES
 
@@ -58,6 +59,7 @@ def path_problem(path: str) -> str:
     return ""
 
 
+@lru_cache(maxsize=1024)  # most parts of a bundle's paths are the same few
 def _part_problem(part: str) -> str:
     if part == "..":
         return "it leaves the build folder"

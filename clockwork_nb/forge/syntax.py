@@ -9,7 +9,6 @@ from __future__ import annotations
 import ast
 import re
 import subprocess
-import tempfile
 import threading
 import warnings
 from collections import OrderedDict
@@ -100,7 +99,9 @@ class SyntaxChecker:
         if not path:
             return 0, ""
         name = "script.js" if lang == "javascript" else "script.ts"
-        with tempfile.TemporaryDirectory(prefix="clockwork-check-") as folder:
+        from tempfile import TemporaryDirectory
+
+        with TemporaryDirectory(prefix="clockwork-check-") as folder:
             Path(folder, name).write_bytes(body)
             env = {"HOME": folder, "DENO_DIR": f"{folder}/deno", "NO_COLOR": "1", "DENO_NO_UPDATE_CHECK": "1"}
             status, said = self._run("deno", [path, *_DENO, name], b"", env, folder)

@@ -24,7 +24,7 @@ from clockwork_nb.forge.runtimes import (
     script_index,
     shebang_runtime,
 )
-from clockwork_nb.forge.services import check_spec
+from clockwork_nb.forge.service_spec import check_spec
 from clockwork_nb.forge.syntax import SyntaxChecker, shared_checker
 from clockwork_nb.ids import slug
 from clockwork_nb.ports import Action, Artifact
@@ -121,16 +121,19 @@ def _limit_findings(bundle: Bundle, limits: BundleLimits) -> Iterator[Finding]:
 
 
 def _path_findings(artifacts: Sequence[Artifact]) -> Iterator[Finding]:
+    possible = []
     for a in artifacts:
         if problem := path_problem(a.path):
             yield Finding(PATH, f"artifact {a.path[:300]!r}", problem, "Use a plain name below scripts/.")
+        else:
+            possible.append(a.path)
         if a.mode not in {"0644", "0755"}:
             yield Finding(SCHEMA, f"artifact {a.path}", f"the mode {a.mode!r} is neither 0644 nor 0755")
         if a.lang not in LANGUAGES:
             yield Finding(SCHEMA, f"artifact {a.path}", f"the lang {a.lang[:60]!r} is unknown", _languages_hint())
         if a.secret and (a.content or a.lang != "data"):
             yield Finding(SCHEMA, f"artifact {a.path}", "a secret artifact is data and has no content of its own")
-    for path, other, why in collisions(a.path for a in artifacts if not path_problem(a.path)):
+    for path, other, why in collisions(possible):
         also = "" if path == other else f" (see {other})"
         yield Finding(PATH, f"artifact {path[:300]}", f"the path {why}{also}", "Give each artifact its own path.")
 

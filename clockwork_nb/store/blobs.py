@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
+from collections.abc import Iterable, Sequence
 from hashlib import sha256
 from pathlib import Path
 
 from clockwork_nb.errors import InvalidInputError, StoreCorruptError
-from clockwork_nb.fs import REAL, FileSystem, make_dirs, read_bytes, sync_dir, write_atomic
+from clockwork_nb.fs import REAL, FileSystem, make_dirs, raise_storage_error, read_bytes, sync_dir, write_atomic_all
 from clockwork_nb.jobs.fields import HEX
 
 __all__ = ["BlobStore"]
@@ -31,7 +33,7 @@ class BlobStore:
         """
         if HEX.compiled.fullmatch(digest) is None:
             raise InvalidInputError(f"{digest[:80]!r} is not a SHA-256 digest")
-        return self.root / "sha256" / digest[:2] / digest
+        return self.root.joinpath("sha256", digest[:2], digest)
 
     def put(self, data: bytes) -> str:
         """Return the digest of *data*, which is durable then. Thread-safe.
@@ -39,22 +41,39 @@ class BlobStore:
         Raises:
             StoreFullError, StoreIOError.
         """
-        digest = sha256(data).hexdigest()
+        return self.put_all([data])[0]
+
+    def put_all(self, contents: Sequence[bytes]) -> list[str]:
+        """Return the digest of each of *contents*, all of which are durable then. Thread-safe.
+
+        Raises:
+            StoreFullError, StoreIOError: which of them are durable is not known.
+        """
+        digests = [sha256(data).hexdigest() for data in contents]
         with self._lock:
-            if digest in self._durable:
-                return digest
-            folder_known = digest[:2] in self._folders
-        path = self.path(digest)
-        if not folder_known:
-            make_dirs(path.parent, fs=self._fs)
-            # Another thread may have made it just now and not have come to syncing it.
-            sync_dir(path.parent.parent, fs=self._fs)
+            new = {name: data for name, data in zip(digests, contents, strict=True) if name not in self._durable}
+            folders = {name[:2] for name in new}
+            missing = folders - self._folders
+        if missing:
+            self._make_folders(missing)
         # A file of that name that this process did not write may not be durable, or may have been damaged: write anew.
-        write_atomic(path, data, mode=0o400, fs=self._fs)
+        write_atomic_all({self.path(name): data for name, data in new.items()}, mode=0o400, fs=self._fs)
         with self._lock:
-            self._durable.add(digest)
-            self._folders.add(digest[:2])
-        return digest
+            self._durable.update(new)
+            self._folders |= folders
+        return digests
+
+    def _make_folders(self, names: Iterable[str]) -> None:
+        base = self.root / "sha256"
+        make_dirs(base, fs=self._fs)
+        for name in sorted(names):
+            try:
+                with contextlib.suppress(FileExistsError):
+                    self._fs.make_dir(base / name, 0o700)
+            except OSError as error:
+                raise_storage_error(error, base / name, "making the folder")
+        # Also for those that were there: another thread may have made one just now and not have come to syncing it.
+        sync_dir(base, fs=self._fs)
 
     def get(self, digest: str) -> bytes:
         """Return the bytes named *digest*.

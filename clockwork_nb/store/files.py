@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import logging
 import os
 import time
 from pathlib import Path
@@ -24,15 +23,17 @@ from clockwork_nb.ids import check_job_id, new_job_id
 from clockwork_nb.jobs.events import CONTROL_TYPES, Event, genesis_document
 from clockwork_nb.jobs.fields import clip
 from clockwork_nb.mounts import require_locks
+from clockwork_nb.notices import log
 from clockwork_nb.ports import Draft
 from clockwork_nb.store.blobs import BlobStore
 from clockwork_nb.store.handle import JobHandle
 from clockwork_nb.store.journal import Batch, Journal, open_journal
 from clockwork_nb.store.lease import TTL_MS, Holder, LeaseFile, read_lease, this_process, write_lease
+from clockwork_nb.store.listing import JobSummary
 from clockwork_nb.store.lock import FileLock, hold
 from clockwork_nb.store.log import LogScan, scan
 from clockwork_nb.store.ownership import BeatWatch, TakeOver, Verdict, Waiting, conflict, judge, limit_s, wake
-from clockwork_nb.store.reading import JobReader, JobSummary, JobView, check_snapshot, highest_mark
+from clockwork_nb.store.reading import JobReader, JobView, check_snapshot, highest_mark
 from clockwork_nb.store.snapshot import read_snapshot
 from clockwork_nb.store.sweep import sweep_drafts, sweep_job
 
@@ -41,7 +42,6 @@ if TYPE_CHECKING:
 
 __all__ = ["JobStore", "JobSummary", "JobView", "TakeOver", "Waiting", "may_live"]
 
-_LOG: Final = logging.getLogger(__name__)
 _LOOK_S: Final = 0.5
 _STUCK_S: Final = 1.0
 _told: set[str] = set()
@@ -140,7 +140,8 @@ class JobStore(JobReader):
             if error.errno in {errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR}:
                 raise _taken(identity) from None
             raise_storage_error(error, target, "making the job")
-        journal.folder, lock.path = target, target / "owner.lock"
+        journal.move(target)
+        lock.path = target / "owner.lock"
         return self._handle(journal, lease, lock)
 
     def _build(
@@ -154,8 +155,7 @@ class JobStore(JobReader):
     ) -> tuple[FileLock, Journal, LeaseFile]:
         make_dirs(folder / "blobs" / "sha256", fs=self._fs)
         kept = BlobStore(folder / "blobs", fs=self._fs)
-        for blob in blobs:
-            kept.put(blob)
+        kept.put_all(blobs)
         write_atomic(folder / "job.json", canonical_json(dict(genesis)), fs=self._fs)
         lock = FileLock(folder / "owner.lock", fs=self._fs)
         lock.try_acquire()
@@ -419,7 +419,7 @@ class JobStore(JobReader):
             notice = require_locks(self.home, single_host=self._single_host)
             if notice and notice not in _told:
                 _told.add(notice)
-                _LOG.warning("%s", notice)
+                log(__name__).warning("%s", notice)
 
     def _sweep(self, folder: Path) -> None:
         now = self._clock.now().timestamp()

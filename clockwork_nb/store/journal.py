@@ -73,7 +73,7 @@ class Journal:
         whole: bool = True,
         covered: bytes = b"",
     ) -> None:
-        self.folder = folder
+        self.move(folder)
         self.genesis = genesis
         self.events = scanned.events
         self.state = scanned.state
@@ -85,10 +85,10 @@ class Journal:
         self._clock = clock
         self._identity = self._stat()
 
-    @property
-    def path(self) -> Path:
-        """The log file."""
-        return self.folder / "events.jsonl"
+    def move(self, folder: Path) -> None:
+        """Take note that the job's folder is called *folder* now."""
+        self.folder = folder
+        self.path = folder / "events.jsonl"
 
     @property
     def watermark(self) -> Watermark:

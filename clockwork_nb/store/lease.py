@@ -7,8 +7,8 @@ epoch is refused there, however late it comes. No two machines' clocks are ever 
 from __future__ import annotations
 
 import os
-import platform
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -19,7 +19,7 @@ from clockwork_nb.fs import REAL, FileSystem, read_bytes, write_atomic
 from clockwork_nb.ids import new_ulid
 from clockwork_nb.jobs.fields import FLAG, HEX, STAMP, Choice, Int, Optional, Record, Text
 from clockwork_nb.mounts import boot_id
-from clockwork_nb.store.log import Watermark
+from clockwork_nb.store.watermark import Watermark
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -141,8 +141,13 @@ def read_lease(path: Path, *, fs: FileSystem = REAL) -> LeaseFile:
         data = read_bytes(path, fs=fs)
     except FileNotFoundError:
         raise StoreCorruptError(f"{path} is missing", details={"path": str(path), "reason": "missing"}) from None
+    return _parsed(data[:_MAX_BYTES], path)
+
+
+@lru_cache(maxsize=4)  # an owner reads its lease before every append, and it changes with a heartbeat alone
+def _parsed(data: bytes, path: Path) -> LeaseFile:
     try:
-        document: Mapping[str, Any] = parse_json(data[:_MAX_BYTES], what=str(path))
+        document: Mapping[str, Any] = parse_json(data, what=str(path))
         _FORM.check(document, "lease.json")
     except ClockworkError as error:
         raise StoreCorruptError(
@@ -165,11 +170,11 @@ def read_lease(path: Path, *, fs: FileSystem = REAL) -> LeaseFile:
 def this_process() -> Holder:
     """Return the calling process under a fresh runner id."""
     pid = os.getpid()
-    machine = _text("/etc/machine-id") or platform.node()
+    machine = _text("/etc/machine-id") or os.uname().nodename
     return Holder(
         runner_id=new_ulid(),
         host_id=sha256(f"{machine}clockwork".encode()).hexdigest()[:16],
-        host=platform.node()[:256],
+        host=os.uname().nodename[:256],
         boot_id=boot_id(),
         pid=pid,
         start_ticks=start_ticks(pid),

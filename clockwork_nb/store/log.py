@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 from clockwork_nb.errors import ClockworkError, JobLimitError, StoreCorruptError
 from clockwork_nb.jobs.events import MAX_LOG_BYTES, MAX_RECORDS, Event, decode_record, is_self_consistent
 from clockwork_nb.jobs.state import FoldError, JobState, evolve, initial_state
+from clockwork_nb.store.watermark import Watermark
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -25,14 +26,6 @@ MAX_BATCH: Final = MAX_TAIL
 """Bytes written by one append; a single `append` call may not need more."""
 
 Verdict = Literal["clean", "torn", "corrupt"]
-
-
-@dataclass(frozen=True, slots=True)
-class Watermark:
-    """A record that is known to have been durable: its seq and hash; seq 0 knows nothing."""
-
-    seq: int = 0
-    hash: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,52 +3,25 @@
 from __future__ import annotations
 
 import contextlib
-import difflib
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from clockwork_nb.errors import ClockworkError, InvalidInputError, StoreCorruptError
 from clockwork_nb.fs import REAL, FileSystem, read_bytes
-from clockwork_nb.ids import JOB_ID, check_job_id
 from clockwork_nb.jobs.events import Event, decode_record, parse_genesis
 from clockwork_nb.jobs.state import JobState
 from clockwork_nb.store.blobs import BlobStore
-from clockwork_nb.store.lease import LeaseFile, lives, read_lease, this_process
+from clockwork_nb.store.lease import LeaseFile, read_lease
+from clockwork_nb.store.listing import JobList
 from clockwork_nb.store.log import LogScan, Watermark, corrupt, extend, scan
-from clockwork_nb.store.snapshot import Snapshot, read_runtime, read_snapshot, runtime_document
+from clockwork_nb.store.snapshot import Snapshot, read_snapshot
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["JobReader", "JobSummary", "JobView", "check_snapshot", "highest_mark", "read_log"]
-
-
-@dataclass(frozen=True, slots=True)
-class JobSummary:
-    """One line of ``job list``. ``damaged`` is why the job could not be read, else empty; then only ``job_id`` is known.
-
-    ``running`` says whether a live process holds the lease now.
-    """
-
-    job_id: str
-    name: str = ""
-    adapter: str = ""
-    status: str = ""
-    reason: str = ""
-    created_at: str = ""
-    updated_at: str = ""
-    seq: int = 0
-    sections: int = 0
-    steps_done: int = 0
-    steps_failed: int = 0
-    steps_skipped: int = 0
-    open_decisions: tuple[int, ...] = ()
-    finished: bool = False
-    tainted: bool = False
-    running: bool = False
-    damaged: str = ""
+__all__ = ["JobReader", "JobView", "check_snapshot", "highest_mark", "read_log"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,61 +35,8 @@ class JobView:
     torn: int = 0
 
 
-class JobReader:
-    """The jobs below ``<home>/jobs``, for reading. Making one touches no file."""
-
-    def __init__(self, home: Path, *, fs: FileSystem = REAL) -> None:
-        self.home = home
-        self._fs = fs
-
-    def folder(self, job_id: str) -> Path:
-        """Return the folder of the job, existing or not.
-
-        Raises:
-            InvalidInputError: E_INVALID_INPUT_SCHEMA: not a job id.
-        """
-        return self.home / "jobs" / check_job_id(job_id)
-
-    def exists(self, job_id: str) -> bool:
-        """Return whether there is a job of that id; a link to a folder elsewhere is none."""
-        if JOB_ID.match(job_id) is None:
-            return False
-        folder = self._fs.stat(self.folder(job_id))
-        return folder is not None and folder.is_dir and self._fs.stat(self.folder(job_id) / "job.json") is not None
-
-    def ids(self) -> list[str]:
-        """Return the ids of all jobs, sorted."""
-        jobs = self.home / "jobs"
-        if self._fs.stat(jobs) is None:
-            return []
-        return [name for name in self._fs.list_dir(jobs) if self.exists(name)]
-
-    def list(self) -> list[JobSummary]:
-        """Return a line for every job, newest first. Cheap: reads the short view, and the log only where that is behind."""
-        return sorted(
-            (self.summary(job_id) for job_id in self.ids()), key=lambda s: (s.created_at, s.job_id), reverse=True
-        )
-
-    def summary(self, job_id: str) -> JobSummary:
-        """Return the job's line of the list; a damaged job gets one too.
-
-        Raises:
-            InvalidInputError: E_INVALID_INPUT_SCHEMA: there is no such job.
-        """
-        folder = self.existing(job_id)
-        try:
-            document = read_runtime(folder / "runtime_config.json", job_id, fs=self._fs)
-            size = self._fs.stat(folder / "events.jsonl")
-            if document is None or size is None or size.size != document["offset"]:
-                document = runtime_document(self.state(job_id), 0)
-            lease = read_lease(folder / "lease.json", fs=self._fs)
-            return JobSummary(
-                **{name: document[name] for name in _SUMMARY_NAMES},
-                open_decisions=tuple(document["open_decisions"]),
-                running=lease.state == "held" and lives(lease.holder, this_process()),
-            )
-        except (ClockworkError, KeyError, TypeError) as error:
-            return JobSummary(job_id=job_id, damaged=str(error) or type(error).__name__)
+class JobReader(JobList):
+    """The jobs below ``<home>/jobs``, for reading them whole."""
 
     def state(self, job_id: str) -> JobState:
         """Return the job's state now: from the snapshot and the records after it, or from the whole log.
@@ -184,22 +104,6 @@ class JobReader:
             return None if scanned.verdict == "corrupt" else scanned
         return None
 
-    def existing(self, job_id: str) -> Path:
-        """Return the folder of a job that exists.
-
-        Raises:
-            InvalidInputError: E_INVALID_INPUT_SCHEMA: there is none; the hint names the nearest ids.
-        """
-        if self.exists(job_id):
-            return self.folder(job_id)
-        known = self.ids()
-        near = difflib.get_close_matches(job_id, known, n=3, cutoff=0.4) or known[-3:]
-        raise InvalidInputError(
-            f"there is no job {job_id[:80]!r} in {self.home}",
-            hint=f"Nearest: {', '.join(near)}." if near else "The store is empty.",
-            details={"job_id": job_id[:80], "near": near},
-        )
-
     def genesis(self, job_id: str) -> dict[str, Any]:
         """Return the job's header, checked.
 
@@ -220,24 +124,6 @@ class JobReader:
                 f"{path} is the header of job {genesis['job_id']}", details={"path": str(path), "reason": "header"}
             )
         return genesis
-
-
-_SUMMARY_NAMES: Final = (
-    "job_id",
-    "name",
-    "adapter",
-    "status",
-    "reason",
-    "created_at",
-    "updated_at",
-    "seq",
-    "sections",
-    "steps_done",
-    "steps_failed",
-    "steps_skipped",
-    "finished",
-    "tainted",
-)
 
 
 def read_log(folder: Path, *, fs: FileSystem = REAL) -> bytes:

@@ -18,6 +18,7 @@ import os
 import socket
 import struct
 import threading
+from itertools import accumulate
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Self
 
@@ -31,7 +32,7 @@ from clockwork_nb.ports import Draft
 from clockwork_nb.store.handle import JobHandle
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
     from types import TracebackType
 
     from clockwork_nb.jobs.model import JobState
@@ -42,6 +43,8 @@ _LENGTHS: Final = struct.Struct("!II")
 _MAX_HEADER: Final = 8 << 20
 _MAX_BODY: Final = 256 << 20
 _PAGE: Final = 2_000  # events in one answer
+_TOGETHER: Final = 256  # blobs in one question
+_TOGETHER_BYTES: Final = 32 << 20
 _LOOK_S: Final = 0.2
 _ANSWER_S: Final = 60.0
 _PATIENCE_S: Final = 1.0  # for the answer whether to stop, which is asked again
@@ -156,6 +159,8 @@ class JobServer:
                 return {"stop": handle.stop_requested(), "limits": handle.limits()}, b""
             case "put":
                 return {"sha256": handle.put_blob(body)}, b""
+            case "put_all":
+                return {"sha256": handle.put_blobs(_pieces(question, body))}, b""
             case "get":
                 return {}, handle.get_blob(str(question.get("sha256")))
             case other:
@@ -226,6 +231,19 @@ class RemoteJob:
         """
         answer, _ = self._ask({"ask": "put"}, data)
         return str(answer["sha256"])
+
+    def put_blobs(self, contents: Sequence[bytes]) -> list[str]:
+        """Make each of *contents* durable and return the digests in order; some hundred travel together.
+
+        Raises:
+            InvalidInputError: E_INVALID_INPUT_SCHEMA: one has more than 256 MiB.
+            LeaseLostError, StoreFullError, StoreIOError.
+        """
+        digests: list[str] = []
+        for group in _groups(contents):
+            answer, _ = self._ask({"ask": "put_all", "sizes": [len(data) for data in group]}, b"".join(group))
+            digests += answer["sha256"]
+        return digests
 
     def get_blob(self, sha256: str) -> bytes:
         """Return the bytes named *sha256*.
@@ -392,6 +410,28 @@ def _drafts(question: Mapping[str, Any]) -> list[dict[str, Any]]:
     ):
         raise InvalidInputError("drafts are a list of objects with type and payload")
     return drafts
+
+
+def _groups(contents: Iterable[bytes]) -> Iterator[list[bytes]]:
+    """Yield *contents* in groups that travel together: an answer must come in time also from a slow disk."""
+    group: list[bytes] = []
+    size = 0
+    for data in contents:
+        if group and (len(group) == _TOGETHER or size + len(data) > _TOGETHER_BYTES):
+            yield group
+            group, size = [], 0
+        group.append(data)
+        size += len(data)
+    if group:
+        yield group
+
+
+def _pieces(question: Mapping[str, Any], body: bytes) -> list[bytes]:
+    sizes = question.get("sizes")
+    if not isinstance(sizes, list) or not all(type(n) is int and n >= 0 for n in sizes) or sum(sizes) != len(body):
+        raise InvalidInputError("the sizes are not those of the contents")
+    ends = list(accumulate(sizes))
+    return [body[end - size : end] for size, end in zip(sizes, ends, strict=True)]
 
 
 def _error_from(answer: Mapping[str, Any]) -> ClockworkError:

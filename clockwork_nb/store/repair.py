@@ -26,7 +26,7 @@ from clockwork_nb.store.lease import TTL_MS, Holder, LeaseFile, read_lease, this
 from clockwork_nb.store.lock import FileLock, hold
 from clockwork_nb.store.log import LogScan, Watermark, check_limits, scan
 from clockwork_nb.store.reading import JobReader, read_log
-from clockwork_nb.store.snapshot import Snapshot, read_snapshot, write_runtime, write_snapshot
+from clockwork_nb.store.snapshot import Snapshot, read_snapshot, write_caches
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -410,5 +410,4 @@ def _keep(folder: Path, data: bytes, stamp: str, fs: FileSystem) -> str:
 
 
 def _write_caches(folder: Path, state: JobState, log: bytes, tool_version: str, fs: FileSystem) -> None:
-    write_snapshot(folder / "snapshot.json", state, len(log), version=tool_version, log_sha256=_sha256(log), fs=fs)
-    write_runtime(folder / "runtime_config.json", state, len(log), fs=fs)
+    write_caches(folder, state, len(log), version=tool_version, log_sha256=_sha256(log), fs=fs)

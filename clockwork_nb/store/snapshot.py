@@ -13,14 +13,23 @@ from typing import TYPE_CHECKING, Any, Final
 
 from clockwork_nb.canonical import canonical_json, parse_json
 from clockwork_nb.errors import ClockworkError
-from clockwork_nb.fs import REAL, FileSystem, read_bytes, write_atomic
-from clockwork_nb.jobs.events import encode_plain
-from clockwork_nb.jobs.model import JobState
+from clockwork_nb.fs import REAL, FileSystem, read_bytes, write_atomic, write_atomic_all
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-__all__ = ["Snapshot", "due", "read_runtime", "read_snapshot", "runtime_document", "write_runtime", "write_snapshot"]
+    from clockwork_nb.jobs.model import JobState
+
+__all__ = [
+    "Snapshot",
+    "due",
+    "read_runtime",
+    "read_snapshot",
+    "runtime_document",
+    "write_caches",
+    "write_runtime",
+    "write_snapshot",
+]
 
 _EVERY: Final = 64
 
@@ -47,6 +56,21 @@ def due(seq: int, last: int) -> bool:
     return seq - last >= max(_EVERY, last // 8)
 
 
+def write_caches(
+    folder: Path, state: JobState, offset: int, *, version: str, log_sha256: str = "", fs: FileSystem = REAL
+) -> None:
+    """Write both caches into a job's folder, durably: `write_snapshot` and `write_runtime` with fewer waits.
+
+    Raises:
+        StoreFullError, StoreIOError.
+    """
+    files = {
+        folder / "snapshot.json": _snapshot(state, offset, version, log_sha256),
+        folder / "runtime_config.json": canonical_json(runtime_document(state, offset)),
+    }
+    write_atomic_all(files, fs=fs)
+
+
 def write_snapshot(
     path: Path, state: JobState, offset: int, *, version: str, log_sha256: str = "", fs: FileSystem = REAL
 ) -> None:
@@ -57,6 +81,12 @@ def write_snapshot(
     Raises:
         StoreFullError, StoreIOError.
     """
+    write_atomic(path, _snapshot(state, offset, version, log_sha256), fs=fs)
+
+
+def _snapshot(state: JobState, offset: int, version: str, log_sha256: str) -> bytes:
+    from clockwork_nb.jobs.events import encode_plain
+
     body = encode_plain(state.to_document()).encode()
     head = encode_plain(
         {
@@ -72,7 +102,7 @@ def write_snapshot(
     rest = encode_plain(
         {"state_sha256": sha256(body).hexdigest(), "writer": {"epoch": state.epoch, "version": version}}
     ).encode()
-    write_atomic(path, head[:-1] + b',"state":' + body + b"," + rest[1:], fs=fs)
+    return head[:-1] + b',"state":' + body + b"," + rest[1:]
 
 
 def read_snapshot(path: Path, job_id: str, *, fs: FileSystem = REAL) -> Snapshot | None:
@@ -85,6 +115,8 @@ def read_snapshot(path: Path, job_id: str, *, fs: FileSystem = REAL) -> Snapshot
         data = read_bytes(path, fs=fs)
     except FileNotFoundError:
         return None
+    from clockwork_nb.jobs.model import JobState
+
     start, end = data.find(b',"state":'), data.rfind(b',"state_sha256":')
     if start < 0 or end < start:
         return None

@@ -121,6 +121,9 @@ class CrashFs:
             file = self._content(self._handles[handle].inode)
             file.kept, file.shrunk = bytes(file.seen), False
 
+    def begin_sync(self, handle: int) -> None:
+        """See `clockwork_nb.fs.FileSystem`: nothing is on the disk for it."""
+
     def close(self, handle: int) -> None:
         """See `clockwork_nb.fs.FileSystem`."""
         opened = self._handles.pop(handle)

@@ -116,6 +116,10 @@ class FaultFs:
         self._strike("sync", self._paths.get(handle, ""))
         self._inner.sync(handle, data_only=data_only)
 
+    def begin_sync(self, handle: int) -> None:
+        """See `clockwork_nb.fs.FileSystem`."""
+        self._inner.begin_sync(handle)
+
     def close(self, handle: int) -> None:
         """See `clockwork_nb.fs.FileSystem`."""
         self._paths.pop(handle, None)

@@ -115,6 +115,10 @@ class MemoryJob:
         self.blobs[digest] = data
         return digest
 
+    def put_blobs(self, contents: Sequence[bytes]) -> list[str]:
+        """Keep each of *contents* and return the digests in order."""
+        return [self.put_blob(data) for data in contents]
+
     def get_blob(self, sha256: str) -> bytes:
         """Return the bytes named *sha256*.
 

@@ -215,7 +215,7 @@ MUTANTS: list[Mutant] = [
     # --- a job and what it needs, in one step
     Mutant(
         "blobs-come-after-the-job", _FILES,
-        "        for blob in blobs:\n            kept.put(blob)\n", "",
+        "        kept.put_all(blobs)\n", "",
         "P1", (_WHOLE,),
     ),
 ]  # fmt: skip

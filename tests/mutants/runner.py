@@ -78,17 +78,14 @@ MUTANTS: list[Mutant] = [
     ),
     Mutant(
         "the-state-gets-its-name-before-its-content", "clockwork_nb/fs.py",
-        "            write_all(fs, handle, data)\n            fs.sync(handle)\n",
-        "            write_all(fs, handle, data)\n"
-        '            if "state.json" not in path.name:\n                fs.sync(handle)\n',
+        "            _wait_for_each(fs.sync, list(handles.values()))\n",
+        '            _wait_for_each(fs.sync, [h for p, h in handles.items() if "state.json" not in p.name])\n',
         "P3", (_LINT,),
     ),
     Mutant(
         "the-folder-of-the-state-is-not-synced", "clockwork_nb/fs.py",
-        "            raise\n        fs.sync_dir(path.parent)\n    except OSError as error:\n"
-        '        raise_storage_error(error, path, "writing")\n',
-        '            raise\n        if path.name != "state.json":\n            fs.sync_dir(path.parent)\n'
-        '    except OSError as error:\n        raise_storage_error(error, path, "writing")\n',
+        "        _wait_for_each(fs.sync_dir, list(dict.fromkeys(path.parent for path in paths)))\n",
+        '        _wait_for_each(fs.sync_dir, list(dict.fromkeys(p.parent for p in paths if p.name != "state.json")))\n',
         "P3", (_LINT,),
     ),
     Mutant(

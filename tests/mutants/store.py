@@ -10,6 +10,7 @@ _POWER: Final = (
     "tests/fault/test_store_survives_power_loss.py::test_every_confirmed_event_survives_a_power_cut_at_every_moment"
 )
 _DISK: Final = "tests/fault/test_store_disk_failures.py"
+_TOGETHER: Final = "tests/fault/test_blobs_written_together.py"
 _TORN: Final = "tests/fault/test_log_torn_at_every_byte.py"
 _BITS: Final = "tests/conformance/store/test_every_bit_of_a_log.py"
 _CORPUS: Final = "tests/conformance/store/test_store_corruptions.py"
@@ -58,14 +59,12 @@ MUTANTS: list[Mutant] = [
     # --- P3: what was confirmed survives power loss
     Mutant(
         "no-sync-of-the-temporary-file", _FS,
-        "            write_all(fs, handle, data)\n            fs.sync(handle)\n",
-        "            write_all(fs, handle, data)\n",
+        "            _wait_for_each(fs.sync, list(handles.values()))\n", "",
         "P3", (_POWER,),
     ),
     Mutant(
         "no-folder-sync-after-a-rename", _FS,
-        '        fs.sync_dir(path.parent)\n    except OSError as error:\n        raise_storage_error(error, path, "writing")',
-        '    except OSError as error:\n        raise_storage_error(error, path, "writing")',
+        "        _wait_for_each(fs.sync_dir, list(dict.fromkeys(path.parent for path in paths)))\n", "",
         "P3", (_POWER,),
     ),
     Mutant(
@@ -94,14 +93,27 @@ MUTANTS: list[Mutant] = [
     ),
     Mutant(
         "no-sync-of-a-blob-folder-made-by-others", "clockwork_nb/store/blobs.py",
-        "            sync_dir(path.parent.parent, fs=self._fs)\n",
+        "        sync_dir(base, fs=self._fs)\n",
         "",
         "P3", (_DISK,),
     ),
     Mutant(
+        "only-the-last-file-of-many-is-synced", _FS,
+        "            _wait_for_each(fs.sync, list(handles.values()))\n",
+        "            _wait_for_each(fs.sync, list(handles.values())[-1:])\n",
+        "P3", (_TOGETHER,),
+    ),
+    Mutant(
+        "only-the-last-folder-of-many-is-synced", _FS,
+        "        _wait_for_each(fs.sync_dir, list(dict.fromkeys(path.parent for path in paths)))\n",
+        "        _wait_for_each(fs.sync_dir, list(dict.fromkeys(path.parent for path in paths))[-1:])\n",
+        "P3", (_TOGETHER,),
+    ),
+    Mutant(
         "blobs-are-written-without-a-sync", "clockwork_nb/store/blobs.py",
-        "        write_atomic(path, data, mode=0o400, fs=self._fs)\n",
-        "        handle = self._fs.create(path, 0o400)\n        self._fs.write(handle, data)\n        self._fs.close(handle)\n",
+        "        write_atomic_all({self.path(name): data for name, data in new.items()}, mode=0o400, fs=self._fs)\n",
+        "        for name, data in new.items():\n            handle = self._fs.create(self.path(name), 0o400)\n"
+        "            self._fs.write(handle, data)\n            self._fs.close(handle)\n",
         "P3", (_POWER,),
     ),
     Mutant(
@@ -294,8 +306,8 @@ MUTANTS: list[Mutant] = [
     ),
     Mutant(
         "a-half-written-temporary-file-stays", _FS,
-        "            fs.close(handle)\n    except OSError:\n        with contextlib.suppress(OSError):\n            fs.unlink(path)\n        raise",
-        "            fs.close(handle)\n    except OSError:\n        raise",
+        "        for path in handles:\n            with contextlib.suppress(OSError):\n                fs.unlink(path)\n        raise",
+        "        raise",
         "P8", (_DISK,),
     ),
     # --- P9: the snapshot is only a cache

@@ -178,7 +178,7 @@ def test_nothing_is_written_through_a_folder_that_is_swapped_for_a_link(tmp_path
         while (written < 40 or refused < 5 or swaps[0] < 100) and time.monotonic() < end:
             name = f"scripts/x/f{written % 7}"
             try:
-                BuildFolder(build).write(name, b"evil", 0o644, durable=False)
+                BuildFolder(build).write(name, b"evil", 0o644)
                 stage(bundle("scripts/x/a", name), build, force=True)
                 written += 1
             except ClockworkError as error:

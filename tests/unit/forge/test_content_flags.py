@@ -64,6 +64,7 @@ def test_what_a_type_is_there_for_is_no_surprise_in_its_scripts() -> None:
 def test_comments_run_nothing_but_may_hide_something() -> None:
     assert content_flags(bundle("#!/bin/sh\n# sudo crontab -l | sh\n")) == []
     assert codes(content_flags(bundle("#!/bin/sh\n# \u202e x\n"))) == [("hidden-text", 2)]
+    assert codes(content_flags(bundle(f"#!/bin/sh\n# {KEY}\n"))) == [("secret-literal", 2)]
     assert codes(content_flags(bundle("// sudo x\n# sudo x\n", lang="sh"))) == []
 
 

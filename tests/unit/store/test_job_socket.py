@@ -33,6 +33,8 @@ def test_both_ends_and_the_memory_are_writers_of_a_job(job: JobHandle, tmp_path:
             (event,) = writer.append([Draft("cell.started", {"cell": "c", "index": 0})])
             assert writer.events()[-1] == event
             assert writer.get_blob(writer.put_blob(b"x")) == b"x"
+            assert [writer.get_blob(name) for name in writer.put_blobs([b"x", b"", b"y"])] == [b"x", b"", b"y"]
+            assert list(writer.put_blobs([])) == []
             assert (writer.job_id, writer.epoch, writer.stop_requested()) == ("job_a", 1, "")
 
 
@@ -91,6 +93,10 @@ def test_noise_ends_that_connection_and_no_other(job: JobHandle, tmp_path: Path,
         {"ask": "events", "after": -1},
         {"ask": "events", "after": "x"},
         {"ask": "get"},
+        {"ask": "put_all"},
+        {"ask": "put_all", "sizes": [1]},
+        {"ask": "put_all", "sizes": [1, -1]},
+        {"ask": "put_all", "sizes": [False]},
     ],
 )
 def test_a_question_that_makes_no_sense_gets_an_error_and_the_next_an_answer(
@@ -108,6 +114,15 @@ def test_many_events_travel_in_pages(job: JobHandle, tmp_path: Path, monkeypatch
     with JobServer(job, tmp_path / "s"), RemoteJob(tmp_path / "s") as end:
         assert end.events() == job.events()
         assert end.events_after(50) == job.events()[50:]
+
+
+def test_many_blobs_travel_in_groups(job: JobHandle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(remote, "_TOGETHER", 3)
+    monkeypatch.setattr(remote, "_TOGETHER_BYTES", 10)
+    contents = [b"a", b"b", b"c", b"d", b"e" * 11, b"f" * 6, b"g" * 6, b"", b"h"]
+    with JobServer(job, tmp_path / "s"), RemoteJob(tmp_path / "s") as end:
+        assert [job.get_blob(name) for name in end.put_blobs(contents)] == contents
+    assert [len(group) for group in remote._groups(contents)] == [3, 1, 1, 1, 3]
 
 
 def test_a_path_too_long_for_a_socket_is_refused(job: JobHandle, tmp_path: Path) -> None:

@@ -1,0 +1,15 @@
+"""How far a job's log is known to be on the disk."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+__all__ = ["Watermark"]
+
+
+@dataclass(frozen=True, slots=True)
+class Watermark:
+    """A record that is known to have been durable: its seq and hash; seq 0 knows nothing."""
+
+    seq: int = 0
+    hash: str = ""
