@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import errno
 import os
-import subprocess
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -199,6 +198,8 @@ def _too_wide(path: str) -> bool:
 
 
 def _python_prefixes(exe: str) -> list[str]:
+    import subprocess
+
     code = "import sys; print(sys.base_prefix, sys.base_exec_prefix, sep=chr(10))"
     try:
         done = subprocess.run(

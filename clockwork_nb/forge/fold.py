@@ -158,6 +158,9 @@ class SectionFold:
         self.section = section
         self.changes: dict[str, Mapping[str, Any]] = {c["address"]: c for c in plan["changes"]}
         self.addresses: dict[str, str] = {s["id"]: s["address"] for s in plan["actions"]["steps"]}
+        moved = any(o["before"] != o["after"] for o in plan["outputs"])
+        self.touches = moved or any(recorded(c) or c["kind"] == "forget" for c in plan["changes"])
+        """Whether the section changes the state at all; one that only checks does not."""
 
     def begin(self, image: StateImage, seq: int) -> bool:
         """Mark the state as being changed by this section; True the first time.
@@ -175,12 +178,6 @@ class SectionFold:
         image.set(ports=[{"name": name, "port": port} for name, port in sorted(ports.items())])
         self.mark(image, seq)
         return True
-
-    @property
-    def touches(self) -> bool:
-        """Whether the section changes the state at all; one that only checks does not."""
-        moved = any(o["before"] != o["after"] for o in self.plan["outputs"])
-        return moved or any(recorded(c) or c["kind"] == "forget" for c in self.changes.values())
 
     def mark(self, image: StateImage, seq: int) -> None:
         """Say that every event up to *seq* is folded in."""

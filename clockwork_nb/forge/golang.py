@@ -7,7 +7,6 @@ the digest of its source and the version of the toolchain.
 
 from __future__ import annotations
 
-import logging
 import shutil
 import subprocess
 import tempfile
@@ -21,6 +20,7 @@ from clockwork_nb.forge.confinement import Grant, read_roots
 from clockwork_nb.forge.launch import DEFAULT_LIMITS, Launcher, LaunchSpec
 from clockwork_nb.forge.runtimes import FIXED_PATH, script_index
 from clockwork_nb.fs import write_atomic
+from clockwork_nb.notices import log
 from clockwork_nb.settings import cache_home
 
 if TYPE_CHECKING:
@@ -28,7 +28,6 @@ if TYPE_CHECKING:
 
 __all__ = ["GoBuilder", "build_go_steps"]
 
-_LOG: Final = logging.getLogger(__name__)
 _FIRST_S: Final = 900
 _ASK_S: Final = 20
 _SAID_BYTES: Final = 8 << 10
@@ -54,7 +53,7 @@ class GoBuilder:
 
     def __init__(self, cache: Path | None = None, *, tell: Callable[[str], None] | None = None) -> None:
         self._cache = cache or cache_home() / "go"
-        self._tell = tell or (lambda text: _LOG.warning("%s", text))
+        self._tell = tell or (lambda text: log(__name__).warning("%s", text))
         self._toolchains: dict[str, tuple[str, str]] = {}
 
     def binary(self, go: str, source: bytes, what: str) -> bytes:

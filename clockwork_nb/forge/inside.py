@@ -31,8 +31,8 @@ def main(argv: list[str]) -> int:
         for number in (signal.SIGPIPE, signal.SIGXFSZ):
             signal.signal(number, signal.SIG_DFL)
         if order["rules"] is not None:
-            landlock.no_new_privileges()
-            landlock.restrict_self(landlock.build_ruleset(order["rules"], order["abi"]))
+            landlock.carry_out(landlock.NO_NEW_PRIVILEGES)
+            landlock.carry_out(landlock.restriction(landlock.build_ruleset(order["rules"], order["abi"])))
         os.execve(order["exe"], order["argv"], order["env"])  # noqa: S606 - argv was approved
     except OSError as error:
         sys.stderr.write(f"could not be started: {error.strerror}: {error.filename or order['exe']}\n")

@@ -14,13 +14,20 @@ import struct
 import sys
 
 __all__ = [
+    "DIE_WITH_PARENT",
+    "KEEP_ORPHANS",
+    "NO_NEW_PRIVILEGES",
     "build_ruleset",
-    "die_with_parent",
-    "keep_orphans",
+    "carry_out",
     "landlock_abi",
-    "no_new_privileges",
-    "restrict_self",
+    "refused",
+    "restriction",
 ]
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
 
 _SYS_CREATE_RULESET, _SYS_ADD_RULE, _SYS_RESTRICT_SELF = 444, 445, 446
 _PR_SET_PDEATHSIG, _PR_SET_CHILD_SUBREAPER, _PR_SET_NO_NEW_PRIVS = 1, 36, 38
@@ -51,32 +58,57 @@ _restrict = _function("syscall", ctypes.c_long, ctypes.c_long, ctypes.c_int, cty
 
 def _checked(result: int, what: str) -> int:
     if result < 0:
-        code = ctypes.get_errno()
-        raise OSError(code, f"{what}: {os.strerror(code)}")
+        raise _failed(what)
     return result
 
 
-# --- attributes of this process; each raises OSError when the kernel refuses --------------------------------------
+def _failed(what: str) -> OSError:
+    code = ctypes.get_errno()
+    return OSError(code, f"{what}: {os.strerror(code)}")
 
 
-def die_with_parent(signal_number: int) -> None:
-    """Have *signal_number* sent to this process when the thread that forked it ends; kept by execve."""
-    _checked(_prctl(_PR_SET_PDEATHSIG, signal_number, 0, 0, 0), "PR_SET_PDEATHSIG")
+if TYPE_CHECKING:
+    Call = tuple[Callable[..., object], tuple[Any, ...]]
+
+# --- attributes of this process ---------------------------------------------------------------------------------
+
+# Calls with their arguments instead of functions: who has just been forked makes them without running more Python.
+# The answer -1 is a failure, which `refused` names.
+
+DIE_WITH_PARENT = (_prctl, (_PR_SET_PDEATHSIG, 9, 0, 0, 0))
+"""Have SIGKILL sent to this process when the thread that forked it ends; kept by execve."""
+KEEP_ORPHANS = (_prctl, (_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0))
+"""Make this process the parent of whatever is orphaned below it; kept by execve, not inherited by fork."""
+NO_NEW_PRIVILEGES = (_prctl, (_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))
+"""Let no program started from here gain rights by its file's set-uid bit or capabilities; for ever."""
+
+_NAMES = {
+    _PR_SET_PDEATHSIG: "PR_SET_PDEATHSIG",
+    _PR_SET_CHILD_SUBREAPER: "PR_SET_CHILD_SUBREAPER",
+    _PR_SET_NO_NEW_PRIVS: "PR_SET_NO_NEW_PRIVS",
+    _SYS_RESTRICT_SELF: "landlock_restrict_self",
+}
 
 
-def keep_orphans() -> None:
-    """Make this process the parent of whatever is orphaned below it; kept by execve, not inherited by fork."""
-    _checked(_prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0), "PR_SET_CHILD_SUBREAPER")
+def restriction(ruleset: int) -> Call:
+    """Return the call that puts a thread, and what it starts, under *ruleset*; for ever, after `NO_NEW_PRIVILEGES`."""
+    return _restrict, (_SYS_RESTRICT_SELF, ruleset, 0)
 
 
-def no_new_privileges() -> None:
-    """Let no program started from here gain rights by its file's set-uid bit or capabilities; for ever."""
-    _checked(_prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), "PR_SET_NO_NEW_PRIVS")
+def refused(arguments: tuple[int, ...]) -> OSError:
+    """Return the error of the last call, which was one of these with *arguments*."""
+    return _failed(_NAMES[arguments[0]])
 
 
-def restrict_self(ruleset: int) -> None:
-    """Put this thread, and what it starts, under *ruleset*; for ever. Needs `no_new_privileges` first."""
-    _checked(_restrict(_SYS_RESTRICT_SELF, ruleset, 0), "landlock_restrict_self")
+def carry_out(call: Call) -> None:
+    """Make one of these calls.
+
+    Raises:
+        OSError: the kernel refused it.
+    """
+    function, arguments = call
+    if function(*arguments) == -1:
+        raise refused(arguments)
 
 
 # --- rules ------------------------------------------------------------------------------------------------------
@@ -124,7 +156,8 @@ class _Ruleset:
             self._add(_RULE_NET_PORT, struct.pack("=QQ", net, port))
 
     def _add(self, kind: int, attr: bytes) -> None:
-        _checked(_add(_SYS_ADD_RULE, self.fd, kind, attr, 0), "landlock_add_rule")
+        if _add(_SYS_ADD_RULE, self.fd, kind, attr, 0) < 0:
+            raise _failed("landlock_add_rule")
 
     def allow(self, fd: int, rights: int, mode: int = 0) -> None:
         mode = mode or os.fstat(fd).st_mode

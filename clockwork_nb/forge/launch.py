@@ -11,7 +11,7 @@ import errno
 import fcntl
 import json
 import os
-import platform
+import resource
 import select
 import socket
 import subprocess
@@ -44,6 +44,8 @@ __all__ = ["DEFAULT_LIMITS", "FIRST_DATA_FD", "LaunchResult", "LaunchSpec", "Lau
 
 Stream = Literal["out", "err"]
 
+_STREAMS: tuple[tuple[int, Stream], ...] = ((1, "out"), (2, "err"))
+
 _TICK_MS = 100  # how soon a set `cancel` event is seen; an Event has no descriptor to wait for
 _LINGER_S = 2.0  # how long output is awaited after the end, should a stranger hold the pipe
 _CHUNK = 1 << 16
@@ -70,10 +72,9 @@ def sealed_memfd(content: bytes, *, executable: bool = False, name: str = "clock
     except OSError:
         fd = os.memfd_create(name, flags)
     try:
-        view = memoryview(content)
-        while view:
-            view = view[os.write(fd, view) :]
-        os.lseek(fd, 0, os.SEEK_SET)
+        written = 0
+        while written < len(content):
+            written += os.pwrite(fd, content[written:], written)
         seals = fcntl.F_SEAL_SEAL | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_WRITE
         fcntl.fcntl(fd, fcntl.F_ADD_SEALS, seals)
     except BaseException:
@@ -194,7 +195,7 @@ class Launcher:
             self._send({"op": "hurry", "grace": grace_s}, [])
 
     def stats(self) -> Mapping[str, int]:
-        """Return the launcher's counters: ``running``, ``runs``, ``strays``, ``stuck``, ``timers``."""
+        """Return the launcher's counters: ``running``, ``runs``, ``strays``, ``stuck``."""
         self._stats_ready.clear()
         self._send({"op": "stats"}, [])
         self._stats_ready.wait(10)
@@ -219,17 +220,18 @@ class Launcher:
         if cancel is not None and cancel.is_set():
             return LaunchResult(killed="cancelled")
         run = self._register()
+        ends: dict[int, Stream] = {}
         try:
-            with contextlib.ExitStack() as ours:
-                ends = self._dispatch(run, spec, ours)
-                try:
-                    self._pump(run, ends, on_output, cancel, spec.idle_timeout_s)
-                except BaseException:
-                    self._cancel(run, "cancelled")
-                    ours.close()  # a step that is writing gets SIGPIPE instead of waiting for us
-                    run.done.wait(spec.grace_s + 10)
-                    raise
+            self._dispatch(run, spec, ends)
+            try:
+                self._pump(run, ends, on_output, cancel, spec.idle_timeout_s)
+            except BaseException:
+                self._cancel(run, "cancelled")
+                _close(ends)  # a step that is writing gets SIGPIPE instead of waiting for us
+                run.done.wait(spec.grace_s + 10)
+                raise
         finally:
+            _close(ends)
             with self._lock:
                 self._runs.pop(run.id, None)
         return self._result(run)
@@ -244,37 +246,29 @@ class Launcher:
             run = self._runs[str(self._counter)] = _Run(str(self._counter))
         return run
 
-    def _dispatch(self, run: _Run, spec: LaunchSpec, ours: contextlib.ExitStack) -> dict[int, Stream]:
-        with contextlib.ExitStack() as theirs:
-            ends: dict[int, Stream] = {}
-            fds: dict[str, int] = {}
-            streams: tuple[tuple[str, Stream], ...] = (("stdout", "out"), ("stderr", "err"))
-            for role, stream in streams:
-                read_end, write_end = os.pipe()
-                ours.callback(os.close, read_end)
-                theirs.callback(os.close, write_end)
+    def _dispatch(self, run: _Run, spec: LaunchSpec, ends: dict[int, Stream]) -> None:
+        """Send the step off, and add our ends of its output to *ends*."""
+        theirs: dict[int, int] = {}  # number in the step → descriptor here
+        try:
+            for number, stream in _STREAMS:
+                read_end, theirs[number] = os.pipe()
                 ends[read_end] = stream
-                fds[role] = write_end
-            files = {f"data:{number}": content for number, content in spec.data.items()}
             if spec.stdin is not None:
-                files["stdin"] = spec.stdin
-            for role, content in files.items():
-                fds[role] = sealed_memfd(content)
-                theirs.callback(os.close, fds[role])
+                theirs[0] = sealed_memfd(spec.stdin)
+            for number, content in spec.data.items():
+                theirs[number] = sealed_memfd(content)
             if spec.script is not None:
-                fds["script"] = sealed_memfd(spec.script, executable=not spec.exe)
-                theirs.callback(os.close, fds["script"])
-            message = self._message(run, spec, list(fds))
+                theirs[launcher.SCRIPT_FD] = sealed_memfd(spec.script, executable=not spec.exe)
+            message = self._message(run, spec, theirs)
             if spec.confined and self.confinement.tier == "strict":
-                own = set(fds)
                 run.boxed = True
-                message = self._wrap(spec, message, fds)
-                for role in fds.keys() - own:
-                    theirs.callback(os.close, fds[role])
-            self._send(message, list(fds.values()))
-        return ends
+                message = self._wrap(spec, message, theirs)
+            self._send(message, list(theirs.values()))
+        finally:
+            for fd in theirs.values():
+                os.close(fd)
 
-    def _message(self, run: _Run, spec: LaunchSpec, roles: list[str]) -> dict[str, Any]:
+    def _message(self, run: _Run, spec: LaunchSpec, fds: Mapping[int, int]) -> dict[str, Any]:
         confined = spec.confined and self.confinement.tier != "basic"
         # Without Landlock a step could change the links below; the bare descriptor path cannot be changed.
         name = link_name(spec.script_name) if spec.script is not None and confined else ""
@@ -286,7 +280,7 @@ class Launcher:
             # A Python looks for its library from the name it is called by, so that is where it really is.
             "argv": [spec.exe or script, *(script if word == named else word for word in spec.argv[1:])],
             "exe": spec.exe or script,
-            "fds": roles,
+            "fds": list(fds),
             "env": dict(spec.env),
             "cwd": str(spec.cwd),
             "umask": spec.umask,
@@ -295,19 +289,19 @@ class Launcher:
             "detaches": spec.detaches and not spec.confined,
             "shield": False,
             "name": name,
-            "limits": dict(spec.limits),
+            "limits": _limits(spec.limits),
             "timeout": spec.timeout_s,
             "grace": spec.grace_s,
         }
 
-    def _wrap(self, spec: LaunchSpec, message: dict[str, Any], fds: dict[str, int]) -> dict[str, Any]:
+    def _wrap(self, spec: LaunchSpec, message: dict[str, Any], fds: dict[int, int]) -> dict[str, Any]:
         """Return *message* with the step started inside bubblewrap, and add the descriptors that this takes to *fds*."""
         order = {"rules": message["rules"], "abi": self.confinement.abi}
         if self.confinement.abi < 1:
             order["rules"] = None
         order |= {name: message[name] for name in ("exe", "argv", "env")}
-        fds[f"data:{ORDER_FD}"] = sealed_memfd(json.dumps(order).encode())
-        fds[f"data:{FILTER_FD}"] = sealed_memfd(filter_program(platform.machine()))
+        fds[ORDER_FD] = sealed_memfd(json.dumps(order).encode())
+        fds[FILTER_FD] = sealed_memfd(filter_program(os.uname().machine))
         grants = (*spec.read_roots, *spec.write_roots)
         words = bubblewrap_words(
             self.confinement.bwrap, grants, network=spec.network is not False, cwd=message["cwd"], names=self._names
@@ -354,6 +348,7 @@ class Launcher:
                     last = time.monotonic()
                 else:
                     del ends[fd]
+                    os.close(fd)
             if told:
                 continue
             if cancel is not None and cancel.is_set():
@@ -437,6 +432,21 @@ class Launcher:
         )
         how = f"it ended with code {code}" if code >= 0 else f"it was killed by signal {-code}"
         return f"{how}: {said[-1]}" if said else how
+
+
+def _limits(wanted: Mapping[str, int]) -> list[tuple[int, int]]:
+    """Return the number and value of each of *wanted*, cut to the hard limits, which the launcher has from this process."""
+    out = []
+    for name, value in wanted.items():
+        which: int = getattr(resource, f"RLIMIT_{name}")
+        hard = resource.getrlimit(which)[1]
+        out.append((which, value if hard == resource.RLIM_INFINITY else min(value, hard)))
+    return out
+
+
+def _close(ends: dict[int, Stream]) -> None:
+    while ends:
+        os.close(ends.popitem()[0])
 
 
 def _readable(run: _Run, ends: Mapping[int, Stream]) -> Iterator[int | None]:

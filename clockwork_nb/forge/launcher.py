@@ -12,55 +12,72 @@ The whole stack goes away when the caller dies (a pidfd tells), when the socket 
 
 One message is one JSON object with its descriptors. To the launcher::
 
-    {"op":"run","id","argv","exe","fds":["stdout","stderr","script","stdin","data:31"],"env","cwd","umask",
-     "rules":null|{"read","children","write","mkdir","rmdir","net"},"nnp","detaches","shield","name","limits","timeout","grace"}
+    {"op":"run","id","argv","exe","fds":[1,2,30,31],"env","cwd","umask","limits":[[number,value]],
+     "rules":null|{"read","children","write","mkdir","rmdir","net"},"nnp","detaches","shield","name","timeout","grace"}
     {"op":"cancel","id","why"}    {"op":"hurry","grace"}    {"op":"stats"}    {"op":"shutdown"}
 
-A step with a ``shield`` is started by a program that ignores SIGTERM and hands the signal's default on. One that
+``fds`` are the numbers that the descriptors of the message have in the step. A step with a ``shield`` is started by a program that ignores SIGTERM and hands the signal's default on. One that
 ``detaches`` may leave processes running: those that have a process group of their own in its session (an engine's
 network helpers), and those that have a session of their own (what watches a container) and, unlike everything a confined
 step starts, no ``no_new_privs``. They are *kept* then, also by the guard, and are init's in the end.
 
 From the launcher come ``ready`` once, ``failed`` (a step that could not be started, sent before its ``exited``), exactly one
 ``exited`` per run, sent when nothing of the step is left, and ``stats``.
+
+A fork makes every page of this process one that is copied when either side writes to it, and in CPython to look at an
+object is to write to it. So this process is kept small, and what happens for every step does little in few functions.
 """
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import fcntl
 import gc
-import heapq
-import json
 import os
 import resource
 import select
-import signal
-import socket
-import struct
 import sys
 import time
-from array import array
-from collections import deque
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    import signal
+    import socket
+    from _json import encode_basestring_ascii as _quoted
+    from _json import make_scanner as _make_scanner
     from typing import Any, NoReturn
 
     from clockwork_nb.forge import landlock
-elif __package__:
-    from clockwork_nb.forge import landlock
-else:  # started as a program: with -I its own folder is not searched, and may not stay so
-    sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-    import landlock
+else:
+    # What `signal`, `socket` and `json` add in Python doubles the size of this process and the time it takes to start.
+    import _signal as signal
+    import _socket as socket
 
-    del sys.path[0]
+    try:
+        from _json import encode_basestring_ascii as _quoted
+        from _json import make_scanner as _make_scanner
+    except ImportError:  # `json` can do without, too
+        from json.encoder import py_encode_basestring_ascii as _quoted
+        from json.scanner import py_make_scanner as _make_scanner
+
+    if __package__:
+        from clockwork_nb.forge import landlock
+    else:  # started as a program: with -I its own folder is not searched, and may not stay so
+        sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+        import landlock
+
+        del sys.path[0]
+
+if TYPE_CHECKING:
+    _Command = tuple[bytes, list[bytes], dict[bytes, bytes]]
 
 SCRIPT_FD = 30
 MAX_FDS = 64
 MESSAGE_BYTES = 1 << 18
 _ROOM = socket.CMSG_SPACE(MAX_FDS * 4)
+_EXITED = (  # of every step, so without `_to_json`
+    '{"op":"exited","id":"%s","pid":%d,"code":%s,"sig":%s,"dur":%.6f,"killed":%s,"strays":%d,"stuck":%d,"ru":[%f,%f,%d]}'
+)
 STUCK_AFTER_S = 2.0
 """How long a killed process may take to go; one in uninterruptible sleep is reported, not waited for."""
 
@@ -90,17 +107,22 @@ class _Children:
         found = []
         for name in os.listdir("/proc"):
             if name.isdigit():
-                with contextlib.suppress(OSError), open(f"/proc/{name}/stat", "rb") as file:
-                    if int(file.read().rpartition(b")")[2].split()[1]) == self.pid:
-                        found.append(int(name))
+                try:
+                    with open(f"/proc/{name}/stat", "rb") as file:
+                        if int(file.read().rpartition(b")")[2].split()[1]) == self.pid:
+                            found.append(int(name))
+                except OSError:
+                    continue
         return found
 
 
 def _kill_and_reap(pids: list[int]) -> list[int]:
     """SIGKILL *pids*, our own children, and wait for them; returns those that did not go within `STUCK_AFTER_S`."""
     for pid in pids:
-        with contextlib.suppress(ProcessLookupError):
+        try:
             os.kill(pid, signal.SIGKILL)
+        except ProcessLookupError:
+            continue
     deadline = time.monotonic() + STUCK_AFTER_S
     stuck = []
     for pid in pids:
@@ -148,32 +170,66 @@ def _read_kept(fd: int) -> set[tuple[int, int]]:
     return {(int(pid), int(started)) for pid, started in zip(words[::2], words[1::2], strict=True)}
 
 
+# --- messages ---------------------------------------------------------------------------------------------------
+
+
+class _Plain:
+    """How JSON is read: what `json.loads` does when it is not told otherwise."""
+
+    strict = True
+    object_hook = object_pairs_hook = None
+    parse_float = float
+    parse_int = int
+    parse_constant = float
+
+
+def _to_json(message: dict[str, str | int]) -> bytes:
+    members = (f'"{name}":{_quoted(value) if isinstance(value, str) else value}' for name, value in message.items())
+    return f"{{{','.join(members)}}}".encode()
+
+
 # --- the worker -------------------------------------------------------------------------------------------------
 
 
 class _Step:
-    __slots__ = ("detaches", "grace", "id", "killed", "started", "strays")
+    """A step that runs, and in the end how it ended.
 
-    def __init__(self, run_id: str, grace: float, detaches: bool) -> None:
-        self.id = run_id
-        self.grace = grace
-        self.detaches = detaches
+    ``sent`` is the last signal it was sent, 0 for none; at ``due`` (monotonic seconds) it gets the next one. ``usage``
+    stays None when it would not go.
+    """
+
+    __slots__ = (
+        "detaches",
+        "due",
+        "grace",
+        "id",
+        "killed",
+        "pid",
+        "seconds",
+        "sent",
+        "started",
+        "status",
+        "strays",
+        "usage",
+    )
+
+    def __init__(self, order: dict[str, Any], most_grace: float) -> None:
+        self.id: str = order["id"]
+        self.pid = 0
+        self.grace: float = min(order["grace"], most_grace)
+        self.detaches: bool = order.get("detaches", False)
         self.killed: str | None = None
+        self.sent = 0
         self.strays = 0
         self.started = time.monotonic()
+        self.due: float = self.started + order["timeout"]
+        self.status = 0
+        self.usage: resource.struct_rusage | None = None
 
-
-class _End:
-    """The end of a step's first process: its wait status and use, or no use when it would not go."""
-
-    __slots__ = ("pid", "seconds", "status", "step", "usage")
-
-    def __init__(self, pid: int, step: _Step, status: int, usage: resource.struct_rusage | None) -> None:
-        self.pid = pid
-        self.step = step
+    def ended(self, status: int, usage: resource.struct_rusage | None) -> None:
+        self.seconds = time.monotonic() - self.started
         self.status = status
         self.usage = usage
-        self.seconds = time.monotonic() - step.started
 
 
 def _nothing(_signal: int, _frame: object) -> None:
@@ -194,9 +250,10 @@ class _Worker:
         self.pids: dict[str, int] = {}
         self.stuck: set[int] = set()
         self.linked: set[str] = set()
-        self.timers: list[tuple[float, int, int, str, str]] = []
-        self.timer_count = 0
-        self.outbox: deque[bytes] = deque()
+        self.alarm = float("inf")
+        """When the first step is due; too early when that one has ended since."""
+        self.scan = _make_scanner(_Plain())  # type: ignore[arg-type] # typeshed has it take one of its own
+        self.outbox: list[bytes] = []
         self.waits_to_send = False
         self.inbox = memoryview(bytearray(MESSAGE_BYTES))  # a new one of that size would be mapped for each message
         self.counts = {"runs": 0, "strays": 0}
@@ -215,7 +272,7 @@ class _Worker:
     def serve(self) -> None:
         self.reply({"op": "ready", "abi": self.abi, "pid": self.pid, "names": self.names})
         while True:
-            wait = max(0.0, self.timers[0][0] - time.monotonic()) if self.timers else -1
+            wait = max(0.0, self.alarm - time.monotonic()) if self.steps else -1
             for fd, event in self.epoll.poll(wait):
                 if fd in self.gone:
                     return
@@ -225,10 +282,11 @@ class _Worker:
                     self.flush()
                 elif not self.receive():
                     return
-            self.ring()
+            if self.alarm <= time.monotonic():
+                self.ring()
 
-    def reply(self, message: dict[str, Any]) -> None:
-        self.outbox.append(json.dumps(message).encode())
+    def reply(self, message: dict[str, str | int]) -> None:
+        self.outbox.append(_to_json(message))
         self.flush()
 
     def flush(self) -> None:
@@ -243,7 +301,7 @@ class _Worker:
             except OSError:
                 self.outbox.clear()  # the caller is gone; the pidfd says so in a moment
                 return
-            self.outbox.popleft()
+            del self.outbox[0]
         if self.waits_to_send:
             self.epoll.modify(self.sock.fileno(), select.EPOLLIN)
             self.waits_to_send = False
@@ -257,28 +315,25 @@ class _Worker:
             return False
         if not size:
             return False
-        fds = array("i")
+        fds: list[int] = []
         for level, kind, payload in ancillary:
             if level == socket.SOL_SOCKET and kind == socket.SCM_RIGHTS:
-                fds.frombytes(payload[: len(payload) - len(payload) % 4])
+                fds += memoryview(payload[: len(payload) - len(payload) % 4]).cast("i")
         try:
-            message = json.loads(str(self.inbox[:size], "utf-8"))
+            message, _ = self.scan(str(self.inbox[:size], "utf-8"), 0)
             if message["op"] == "shutdown":
                 return False
             if message["op"] == "run":
                 if flags & (socket.MSG_CTRUNC | socket.MSG_TRUNC) or len(fds) != len(message["fds"]):
                     self.refuse(message["id"], errno.EMFILE, "the launcher has too few file descriptors for this step")
                 else:
-                    self.run(message, list(fds))
+                    self.run(message, fds)
             elif message["op"] == "cancel":
                 self.stop(self.pids.get(message["id"], 0), message.get("why", "cancelled"))
             elif message["op"] == "hurry":
                 self.hurry(message["grace"])
             elif message["op"] == "stats":
-                self.reply(
-                    {"op": "stats", "running": len(self.steps), "stuck": len(self.stuck), "timers": len(self.timers)}
-                    | self.counts
-                )
+                self.reply({"op": "stats", "running": len(self.steps), "stuck": len(self.stuck), **self.counts})
         finally:
             for fd in fds:
                 os.close(fd)
@@ -288,36 +343,31 @@ class _Worker:
 
     def refuse(self, run_id: str, code: int, text: str) -> None:
         self.reply({"op": "failed", "id": run_id, "errno": code, "text": text})
-        self.reply(
-            {"op": "exited", "id": run_id, "pid": 0, "code": None, "sig": None, "dur": 0.0}
-            | {"killed": None, "strays": 0, "stuck": 0, "ru": [0.0, 0.0, 0]}
-        )
+        self.outbox.append((_EXITED % (run_id, 0, "null", "null", 0.0, "null", 0, 0, 0.0, 0.0, 0)).encode())
+        self.flush()
 
     def run(self, message: dict[str, Any], fds: list[int]) -> None:
-        ruleset = -1
+        """Start a step. *fds* are closed by the caller, also those that are added to them."""
         try:
             if message["name"]:
                 self.link(message["name"])
+            ruleset = -1
             if message["rules"] is not None:
                 ruleset = landlock.build_ruleset(message["rules"], self.abi)
-            limits = _limits(message["limits"])
-            targets = {_target(role): fd for role, fd in zip(message["fds"], fds, strict=True)}
+                fds.append(ruleset)
+            calls = self.calls(message, fds, ruleset)
             command = _command(message)
-            pid = os.fork()
+            step = _Step(message, self.most_grace)
+            step.pid = pid = os.fork()
             if pid == 0:
-                self.become(message, command, targets, limits, ruleset)
+                self.become(calls, command, message)
         except (OSError, ValueError, KeyError) as error:
             self.refuse(message["id"], getattr(error, "errno", None) or errno.EINVAL, _say(error))
             return
-        finally:
-            if ruleset >= 0:
-                os.close(ruleset)
-        step = self.steps[pid] = _Step(
-            message["id"], min(message["grace"], self.most_grace), message.get("detaches", False)
-        )
+        self.steps[pid] = step
         self.pids[step.id] = pid
         self.counts["runs"] += 1
-        self.push(step.started + message["timeout"], pid, step.id, "timeout")
+        self.alarm = min(self.alarm, step.due)
 
     def link(self, name: str) -> None:
         """Give the script a name that people recognise: a link to the descriptor, in a folder only we write to."""
@@ -328,71 +378,65 @@ class _Worker:
         os.symlink(f"/proc/self/fd/{SCRIPT_FD}", f"{self.names}/{name}")
         self.linked.add(name)
 
-    def become(
-        self,
-        message: dict[str, Any],
-        command: tuple[bytes, list[bytes], dict[bytes, bytes]],
-        targets: dict[int, int],
-        limits: list[tuple[int, tuple[int, int]]],
-        ruleset: int,
-    ) -> NoReturn:
-        """In the child: turn into the step. Touches as little memory as possible; every page is a copy."""
+    def calls(self, message: dict[str, Any], fds: list[int], ruleset: int) -> list[landlock.Call]:
+        """Return the calls that make a child of ours what the step shall be, in their order.
+
+        What they are given is made here, where it is memory of ours: made in the child it would be copies of that.
+        """
+        placed: dict[int, int] = {0: self.null, **dict(zip(message["fds"], fds, strict=False))}  # the ruleset has none
+        for number, fd in placed.items():
+            if fd in placed:  # out of the way of the others first
+                placed[number] = _above(placed, fd, fds)
+        if ruleset in placed:
+            ruleset = _above(placed, ruleset, fds)
+        calls: list[landlock.Call] = [(os.setsid, ()), landlock.DIE_WITH_PARENT]
+        calls += [(os.dup2, (fd, number)) for number, fd in placed.items()]
+        calls += [(os.chdir, (message["cwd"],)), (os.umask, (message["umask"],))]
+        calls += [(resource.setrlimit, (which, (value, value))) for which, value in message["limits"]]
+        # Kept by execve, not inherited by fork: the step's orphans stay below the step while it lives.
+        calls.append(landlock.KEEP_ORPHANS)
+        if message.get("shield"):
+            calls.append((signal.signal, (signal.SIGTERM, signal.SIG_IGN)))
+        if message["nnp"]:
+            calls.append(landlock.NO_NEW_PRIVILEGES)
+        if ruleset >= 0:
+            calls.append(landlock.restriction(ruleset))
+        return calls
+
+    def become(self, calls: list[landlock.Call], command: _Command, message: dict[str, Any]) -> NoReturn:
+        """In the child: turn into the step."""
         try:
-            os.setsid()
-            landlock.die_with_parent(9)
-            if os.getppid() != self.pid:
+            for call, arguments in calls:
+                if call(*arguments) == -1:  # only libc's calls say it so, the others raise
+                    raise landlock.refused(arguments)
+            if os.getppid() != self.pid:  # it ended before there was a signal that would have told
                 os._exit(1)
-            targets.setdefault(0, self.null)
-            ruleset = _place(targets, ruleset)
-            os.chdir(message["cwd"])
-            os.umask(message["umask"])
-            for which, pair in limits:
-                resource.setrlimit(which, pair)
-            # Kept by execve, not inherited by fork: the step's orphans stay below the step while it lives.
-            landlock.keep_orphans()
-            if message.get("shield"):
-                signal.signal(signal.SIGTERM, signal.SIG_IGN)
-            if message["nnp"]:
-                landlock.no_new_privileges()
-            if ruleset >= 0:
-                landlock.restrict_self(ruleset)
             os.execve(*command)  # noqa: S606 - argv was approved
         except BaseException as error:
-            text = {
-                "op": "failed",
-                "id": message["id"],
-                "errno": getattr(error, "errno", None) or 0,
-                "text": _say(error, message["exe"]),
-            }
-            with contextlib.suppress(OSError):
-                self.sock.send(json.dumps(text).encode(), socket.MSG_NOSIGNAL)
+            code = getattr(error, "errno", None) or 0
+            text = {"op": "failed", "id": message["id"], "errno": code, "text": _say(error, message["exe"])}
+            self.sock.send(_to_json(text), socket.MSG_NOSIGNAL)
         finally:
             os._exit(127)
 
     # -- ending
 
-    def push(self, when: float, pid: int, run_id: str, what: str) -> None:
-        if len(self.timers) > 64 + 4 * len(self.steps):  # 10,000 short steps with a long timeout leave no heap behind
-            self.timers = [t for t in self.timers if self.pids.get(t[3]) == t[2]]
-            heapq.heapify(self.timers)
-        self.timer_count += 1
-        heapq.heappush(self.timers, (when, self.timer_count, pid, run_id, what))
-
     def ring(self) -> None:
+        """Go on with the steps that are due: ask them to end, end them, give them up."""
         now = time.monotonic()
-        while self.timers and self.timers[0][0] <= now:
-            _, _, pid, run_id, what = heapq.heappop(self.timers)
-            if self.pids.get(run_id) != pid:
+        for pid, step in list(self.steps.items()):
+            if step.due > now:
                 continue
-            if what == "timeout":
+            if not step.sent:
                 self.stop(pid, "timeout")
-            elif what == "kill":
+            elif step.sent == signal.SIGTERM:
                 os.kill(pid, signal.SIGKILL)  # its orphans come to us as strays
-                self.push(time.monotonic() + STUCK_AFTER_S, pid, run_id, "give up")
+                step.sent, step.due = signal.SIGKILL, now + STUCK_AFTER_S
             else:
-                step = self.forget(pid)
+                self.forget(pid).ended(signal.SIGKILL, None)
                 self.stuck.add(pid)
-                self.report([_End(pid, step, signal.SIGKILL, None)])
+                self.report([step])
+        self.alarm = min((step.due for step in self.steps.values()), default=float("inf"))
 
     def stop(self, pid: int, why: str) -> None:
         step = self.steps.get(pid)
@@ -403,20 +447,24 @@ class _Worker:
             os.killpg(pid, signal.SIGTERM)
         except ProcessLookupError:
             os.kill(pid, signal.SIGTERM)  # not yet a session of its own
-        self.push(time.monotonic() + step.grace, pid, step.id, "kill")
+        step.sent, step.due = signal.SIGTERM, time.monotonic() + step.grace
+        self.alarm = min(self.alarm, step.due)
 
     def hurry(self, grace: float) -> None:
         """Let no step have more than *grace* seconds between SIGTERM and SIGKILL, whatever it was granted."""
         self.most_grace = min(self.most_grace, grace)
-        for pid, step in self.steps.items():
+        for step in self.steps.values():
             step.grace = min(step.grace, grace)
-            if step.killed:
-                self.push(time.monotonic() + step.grace, pid, step.id, "kill")
+            if step.sent == signal.SIGTERM:
+                step.due = min(step.due, time.monotonic() + step.grace)
+                self.alarm = min(self.alarm, step.due)
 
     def reap(self) -> None:
-        with contextlib.suppress(BlockingIOError):
+        try:
             while len(os.read(self.wake, 4096)) == 4096:
                 pass
+        except BlockingIOError:
+            pass
         ended = []
         while True:
             try:
@@ -425,10 +473,13 @@ class _Worker:
                 break
             if pid == 0:
                 break
-            self.stuck.discard(pid)
-            self.kept.discard(pid)
             if pid in self.steps:
-                ended.append(_End(pid, self.forget(pid), status, usage))
+                step = self.forget(pid)
+                step.ended(status, usage)
+                ended.append(step)
+            else:
+                self.stuck.discard(pid)
+                self.kept.discard(pid)
         if ended:
             self.report(ended)
 
@@ -437,28 +488,27 @@ class _Worker:
         del self.pids[step.id]
         return step
 
-    def report(self, ended: list[_End]) -> None:
+    def report(self, ended: list[_Step]) -> None:
         """Clear away what the steps of *ended* left, then tell the caller."""
-        unowned, stuck = self.sweep({end.pid: end.step for end in ended})
-        for end in ended:
-            by = os.WTERMSIG(end.status) if os.WIFSIGNALED(end.status) else None
-            usage = end.usage
-            self.reply(
-                {
-                    "op": "exited",
-                    "id": end.step.id,
-                    "pid": end.pid,
-                    "code": None if by is not None else os.waitstatus_to_exitcode(end.status),
-                    "sig": by,
-                    "dur": end.seconds,
-                    "killed": end.step.killed,
-                    "strays": end.step.strays + unowned,
-                    "stuck": stuck + (usage is None),
-                    "ru": [usage.ru_utime, usage.ru_stime, usage.ru_maxrss] if usage else [0.0, 0.0, 0],
-                }
+        unowned, stuck = self.sweep(ended)
+        for step in ended:
+            code = os.waitstatus_to_exitcode(step.status)
+            usage = step.usage
+            told = (
+                step.id,
+                step.pid,
+                code if code >= 0 else "null",
+                "null" if code >= 0 else -code,
+                step.seconds,
+                f'"{step.killed}"' if step.killed else "null",
+                step.strays + unowned,
+                stuck + (usage is None),
+                *((usage.ru_utime, usage.ru_stime, usage.ru_maxrss) if usage else (0.0, 0.0, 0)),
             )
+            self.outbox.append((_EXITED % told).encode())
+        self.flush()
 
-    def sweep(self, ended: dict[int, _Step]) -> tuple[int, int]:
+    def sweep(self, ended: list[_Step]) -> tuple[int, int]:
         """Kill every child that is not a running step: whatever it is, its step has ended.
 
         Each is counted for the step whose session it was still in; that one may have ended too late to be in *ended*.
@@ -466,15 +516,16 @@ class _Worker:
         Returns how many had left theirs (any of *ended* may have started those), and how many did not go.
         """
         unowned = stuck = 0
-        keeps = any(step.detaches for step in ended.values())
         while hit := [p for p in self.children.read() if not (p in self.steps or p in self.stuck or p in self.kept)]:
-            if keeps and (kept := [p for p in hit if self.may_stay(p, ended)]):
+            owners = {step.pid: step for step in ended}
+            keeps = any(step.detaches for step in ended)
+            if keeps and (kept := [p for p in hit if self.may_stay(p, owners)]):
                 self.keep(kept)
                 continue
             self.counts["strays"] += len(hit)
             for pid in hit:
                 session = os.getsid(pid)
-                if (step := ended.get(session) or self.steps.get(session)) is not None:
+                if (step := owners.get(session) or self.steps.get(session)) is not None:
                     step.strays += 1
                 else:
                     unowned += 1
@@ -506,47 +557,17 @@ def _say(error: BaseException, exe: str = "") -> str:
     return str(error) or type(error).__name__
 
 
-def _target(role: str) -> int:
-    fixed = {"stdin": 0, "stdout": 1, "stderr": 2, "script": SCRIPT_FD}
-    if role in fixed:
-        return fixed[role]
-    kind, _, number = role.partition(":")
-    if kind != "data" or not SCRIPT_FD < int(number) <= SCRIPT_FD + MAX_FDS:
-        raise ValueError(f"{role!r} is not a descriptor a step can have")
-    return int(number)
+def _above(placed: dict[int, int], fd: int, fds: list[int]) -> int:
+    """Return a copy of *fd* at a number above those of *placed*, and add it to *fds*."""
+    fds.append(fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, max(placed) + 1))
+    return fds[-1]
 
 
-def _place(targets: dict[int, int], ruleset: int) -> int:
-    """Put each descriptor at its number, inheritable, and return where the ruleset is now."""
-    above = max(targets) + 1
-    for target, fd in targets.items():  # first out of the way of the others, as many as stand in it
-        if fd in targets and fd != target:
-            targets[target] = fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, above)
-    if ruleset in targets:
-        ruleset = fcntl.fcntl(ruleset, fcntl.F_DUPFD_CLOEXEC, above)
-    for target, fd in targets.items():
-        if fd == target:
-            os.set_inheritable(fd, True)  # dup2 of a number onto itself keeps close-on-exec
-        else:
-            os.dup2(fd, target, inheritable=True)
-    return ruleset
-
-
-def _command(message: dict[str, Any]) -> tuple[bytes, list[bytes], dict[bytes, bytes]]:
-    """Return what execve takes, encoded: before the fork that is memory of ours, after it copies of it."""
+def _command(message: dict[str, Any]) -> _Command:
+    """Return what execve takes."""
     encode = os.fsencode
     env = {encode(name): encode(value) for name, value in message["env"].items()}
     return encode(message["exe"]), [encode(word) for word in message["argv"]], env
-
-
-def _limits(wanted: dict[str, int]) -> list[tuple[int, tuple[int, int]]]:
-    out = []
-    for name, value in wanted.items():
-        which = getattr(resource, f"RLIMIT_{name}")
-        hard = resource.getrlimit(which)[1]
-        value = value if hard == resource.RLIM_INFINITY else min(value, hard)
-        out.append((which, (value, value)))
-    return out
 
 
 # --- start and end ----------------------------------------------------------------------------------------------
@@ -556,7 +577,7 @@ def _clean_signals() -> None:
     """Undo what was inherited: a blocked mask, ignored signals. Steps start with the defaults."""
     signal.pthread_sigmask(signal.SIG_SETMASK, [])
     for number in signal.valid_signals():
-        if signal.getsignal(number) is signal.SIG_IGN:
+        if signal.getsignal(number) == signal.SIG_IGN:
             signal.signal(number, signal.SIG_DFL)
     for number in (signal.SIGINT, signal.SIGHUP, signal.SIGPIPE, signal.SIGXFSZ):
         signal.signal(number, _nothing)
@@ -568,7 +589,7 @@ def _work(sock: socket.socket, caller: int, names: str, kept: int) -> NoReturn:
         parent = os.getppid()
         guard = os.pidfd_open(parent)
         if os.getppid() == parent:
-            landlock.keep_orphans()
+            landlock.carry_out(landlock.KEEP_ORPHANS)
             worker = _Worker(sock, caller, guard, names, kept)
             gc.collect()
             gc.freeze()
@@ -586,10 +607,12 @@ def _work(sock: socket.socket, caller: int, names: str, kept: int) -> NoReturn:
 
 
 def _remove_names(names: str) -> None:
-    with contextlib.suppress(OSError):
+    try:
         for name in os.listdir(names):
             os.unlink(f"{names}/{name}")
         os.rmdir(names)
+    except OSError:
+        pass  # the guard does it too
 
 
 def main(argv: list[str]) -> int:
@@ -601,11 +624,11 @@ def main(argv: list[str]) -> int:
     os.close(inherited)
     sock = socket.socket(fileno=fd)
     # The pair was made by the caller; when that is not our parent, the caller died before we could hold its pidfd.
-    maker = struct.unpack("3i", sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))[0]
+    maker = memoryview(sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12)).cast("i")[0]
     if os.getppid() != caller or maker != caller:
         return 1
     _clean_signals()
-    landlock.keep_orphans()
+    landlock.carry_out(landlock.KEEP_ORPHANS)
     names = f"{os.environ['TMPDIR']}/clockwork-names-{os.urandom(8).hex()}"
     os.mkdir(names, 0o700)
     kept = os.memfd_create("clockwork-kept", os.MFD_CLOEXEC)

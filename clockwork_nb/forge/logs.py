@@ -57,8 +57,9 @@ class StreamLog:
     stream ends, after a line that says how many bytes are missing. No file is made for a stream that says nothing.
     """
 
-    def __init__(self, path: Path, redactor: Redactor, head: int, tail: int) -> None:
-        self.path = path
+    def __init__(self, folder: Path, name: str, redactor: Redactor, head: int, tail: int) -> None:
+        self.folder = folder
+        self.name = name
         self.total = 0
         """Bytes after redaction, the dropped ones included."""
         self._whole = hashlib.sha256()
@@ -70,6 +71,11 @@ class StreamLog:
         self._tail_size = 0
         self._handle = -1
         self._closed = False
+
+    @property
+    def path(self) -> Path:
+        """The file."""
+        return self.folder / self.name
 
     def write(self, data: bytes) -> None:
         """Take in the next bytes of the stream."""
@@ -171,7 +177,7 @@ class StreamLog:
         try:
             return os.open(self.path, flags, 0o600)
         except FileNotFoundError:
-            self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             return os.open(self.path, flags, 0o600)
 
 
@@ -179,8 +185,8 @@ class StepLog:
     """Both streams of one attempt at one step."""
 
     def __init__(self, folder: Path, name: str, redactor: Redactor, head: int, tail: int) -> None:
-        self.out = StreamLog(folder / f"{name}.out", redactor, head, tail)
-        self.err = StreamLog(folder / f"{name}.err", redactor, head, tail)
+        self.out = StreamLog(folder, f"{name}.out", redactor, head, tail)
+        self.err = StreamLog(folder, f"{name}.err", redactor, head, tail)
         self.failure: StoreIOError | None = None
         """The first time a log file could not be written; the step itself is not disturbed by it."""
 

@@ -74,7 +74,8 @@ class Meter:
     def end(self, usage: Usage, *, retry: bool) -> Counters:
         """Return what a step that has begun is to be charged for, the wall time since the last charge included."""
         with self._lock:
-            self._used = charge(self._used, tokens=usage.tokens, cost=usage.cost)
+            if usage.tokens or usage.cost != "0":
+                self._used = charge(self._used, tokens=usage.tokens, cost=usage.cost)
             return Counters(
                 retry_count=int(retry),
                 step_count=1,

@@ -103,10 +103,13 @@ def _own_processes() -> Iterator[int]:
 def _mark_of(pid: int) -> tuple[str, int] | None:
     """Return the mark of process *pid*, None when it has none, is gone or may not be looked at."""
     try:
-        environment = (_PROC / str(pid) / "environ").read_bytes()
+        with open(f"/proc/{pid}/environ", "rb", buffering=0) as file:
+            environment = file.read()
     except OSError:
         return None
     prefix = f"{MARK_NAME}=".encode()
+    if prefix not in environment:  # nearly every process of the machine
+        return None
     for variable in environment.split(b"\0"):
         if variable.startswith(prefix) and (found := _MARK.match(variable[len(prefix) :])):
             return found.group(1).decode(), int(found.group(2))

@@ -66,10 +66,9 @@ def look_after(
 
 def _has_sealed(value: Any) -> bool:
     stack = [value]
-    while stack:
-        item = stack.pop()
+    for item in stack:
         if isinstance(item, dict):
-            if set(item) == {"$sensitive"}:
+            if "$sensitive" in item and len(item) == 1:
                 return True
             stack.extend(item.values())
         elif isinstance(item, list):

@@ -7,7 +7,6 @@ it has ended. What a crash leaves is in the log.
 from __future__ import annotations
 
 import heapq
-import logging
 import threading
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -40,12 +39,12 @@ from clockwork_nb.ids import new_ulid
 from clockwork_nb.jobs.budget import Counters, Excess, exceeded_draft
 from clockwork_nb.jobs.commands import charge_budget, checkpoint
 from clockwork_nb.jobs.fields import clip
+from clockwork_nb.notices import log
 from clockwork_nb.ports import Artifact, Draft, EventView, JobWriter, ObserveContext, Progress, Registry
 from clockwork_nb.secrets import Redactor
 
 __all__ = ["RunContext", "SectionResult", "run_section"]
 
-_LOG: Final = logging.getLogger(__name__)
 _ENTRY_BYTES: Final = 16 * 1024
 _TAIL_BYTES: Final = 4096
 _POLL_S: Final = 0.1
@@ -359,7 +358,7 @@ class _Section:
         try:
             self.on_event(event)
         except Exception:  # noqa: BLE001 - a view that breaks must not break the run it shows
-            _LOG.exception("a view of the run failed; it is told nothing more")
+            log(__name__).exception("a view of the run failed; it is told nothing more")
             self.on_event = lambda event: None
 
     def _skip(self, skips: Sequence[Skip]) -> None:
@@ -429,8 +428,9 @@ class _Section:
             outputs = step_outputs(self.section, step_id, attempt, log, self.writer.put_blob)
             self._append([*outputs, step_interrupted(self.section, step_id, attempt, error.message), charged])
             raise
-        elapsed = int((time.monotonic() - began) * 1000)
-        return self._end(step, action, attempt, replace(outcome, duration_ms=outcome.duration_ms or elapsed), log)
+        if not outcome.duration_ms:
+            outcome = replace(outcome, duration_ms=int((time.monotonic() - began) * 1000))
+        return self._end(step, action, attempt, outcome, log)
 
     def _start(
         self, step: BundleStep, action: Mapping[str, Any], artifacts: Sequence[Artifact], attempt: int, limit: int
@@ -479,13 +479,14 @@ class _Section:
             note = f"{note} (the log file could not be written)".strip()
         if outcome.usage.problem:
             note = f"{note} ({outcome.usage.problem})".strip()
-        outcome = replace(outcome, note=self._text(note, NOTE_CHARS))
+        note = self._text(note, NOTE_CHARS)
         common: dict[str, Any] = {"section": self.section, "step_id": step.id, "attempt": attempt}
-        common |= {"duration_ms": outcome.duration_ms, "note": outcome.note}
+        common |= {"duration_ms": outcome.duration_ms, "note": note}
         if outcome.exit_code is not None:
             common["exit_code"] = outcome.exit_code
         if outcome.status == "failed":
-            outcome = replace(outcome, tail=_last_bytes(self._text(outcome.tail, len(outcome.tail)), _TAIL_BYTES))
+            tail = _last_bytes(self._text(outcome.tail, len(outcome.tail)), _TAIL_BYTES)
+            outcome = replace(outcome, note=note, tail=tail)
             self.outcomes[step.id] = outcome
             failed = {**common, "code": outcome.code, "tail": outcome.tail, "log": self._shown(outcome.log)}
             self._append([*drafts, Draft("step.failed", failed), self._charge(attempt, outcome.usage)])

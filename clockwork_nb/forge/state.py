@@ -50,9 +50,11 @@ class StateFile:
         self._fs = fs
         self._migrations = migrations
         self._present_form = False
+        self._loaded: tuple[bytes, dict[str, Any]] | None = None
 
     def load(self) -> dict[str, Any] | None:
-        """Return the document, in the present form; None before the first apply.
+        """Return the document, in the present form; None before the first apply. Nobody may change it: while the file has
+        the same bytes, the same document comes out.
 
         Raises:
             StoreCorruptError: E_STORE_CORRUPT, the file is not a state; it is left as it is.
@@ -62,6 +64,8 @@ class StateFile:
         data = self.data()
         if data is None:
             return None
+        if self._loaded is not None and self._loaded[0] == data:
+            return self._loaded[1]
         try:
             found = parse_json(data, what=str(self.path))
         except InvalidInputError as error:
@@ -72,6 +76,7 @@ class StateFile:
         except InvalidInputError as error:
             raise self._corrupt(error.message) from error
         checked: dict[str, Any] = doc
+        self._loaded = data, checked
         return checked
 
     def data(self) -> bytes | None:

@@ -24,7 +24,6 @@ from clockwork_nb.errors import (
     InterruptedByUserError,
     StepInterruptedError,
 )
-from clockwork_nb.forge import services
 from clockwork_nb.forge.bundle import Bundle, BundleStep
 from clockwork_nb.forge.confinement import (
     Grant,
@@ -258,6 +257,8 @@ class Workbench:
     # --- services -------------------------------------------------------------------------------------------------
 
     def _run_service(self, step: BundleStep, timeout_s: float, cancel: threading.Event) -> StepOutcome:
+        from clockwork_nb.forge import services  # brings an HTTP client along, which few runs need
+
         artifact = self._artifacts[step.cmd[2]]
         spec: dict[str, Any] = parse_json(artifact.content, what=artifact.path)
         name = slug(step.address)

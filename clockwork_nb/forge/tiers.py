@@ -7,18 +7,11 @@ clean environment; the default. ``basic``: the same without Landlock, where the 
 from __future__ import annotations
 
 import os
-import platform
-import shutil
-import subprocess
 from functools import lru_cache
 from typing import Final
 
 from clockwork_nb.errors import UnsafeOperationError
 from clockwork_nb.forge.confinement import Confinement, Grant, probe
-from clockwork_nb.forge.launch import sealed_memfd
-from clockwork_nb.forge.runtimes import FIXED_PATH
-from clockwork_nb.forge.sandbox import bubblewrap_words
-from clockwork_nb.forge.syscall_filter import ARCHITECTURES, filter_program
 from clockwork_nb.policy import TIERS, strongest
 
 __all__ = ["TIERS", "choose", "probe_strict"]
@@ -29,7 +22,15 @@ _TIMEOUT_S: Final = 20
 @lru_cache(maxsize=1)
 def probe_strict() -> Confinement | str:
     """Return the tier ``strict`` when this machine offers it, else one sentence why not. Tried for real, once a process."""
-    machine = platform.machine()
+    import shutil
+    import subprocess
+
+    from clockwork_nb.forge.launch import sealed_memfd
+    from clockwork_nb.forge.runtimes import FIXED_PATH
+    from clockwork_nb.forge.sandbox import bubblewrap_words
+    from clockwork_nb.forge.syscall_filter import ARCHITECTURES, filter_program
+
+    machine = os.uname().machine
     if machine not in ARCHITECTURES:
         return f"there is no seccomp program for {machine}"
     bwrap = shutil.which("bwrap", path=FIXED_PATH)

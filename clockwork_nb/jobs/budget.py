@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING, Any, Final
 
 from clockwork_nb.errors import InvalidInputError
 from clockwork_nb.jobs.events import DIMENSIONS
-from clockwork_nb.ports import Draft
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from clockwork_nb.ports import Draft
 
 __all__ = ["SPEC_KEYS", "Counters", "Excess", "charge", "exceeded", "exceeded_draft", "limits_from_spec"]
 
@@ -111,10 +112,11 @@ def charge(counters: Counters, *, cost: str = "0", **more: int) -> Counters:
         if name not in values or name == "cost" or amount < 0:
             raise InvalidInputError(f"{amount} of {name!r} cannot be charged to a budget")
         values[name] += amount
-    extra = _number(cost)
-    if extra is None:
-        raise InvalidInputError(f"{cost!r} is not an amount of money")
-    values["cost"] = _text(Decimal(counters.cost) + extra)
+    if cost != "0":  # what most charges are
+        extra = _number(cost)
+        if extra is None:
+            raise InvalidInputError(f"{cost!r} is not an amount of money")
+        values["cost"] = _text(Decimal(counters.cost) + extra)
     return Counters(**values)
 
 
@@ -133,6 +135,8 @@ def exceeded(counters: Counters, limits: Mapping[str, str]) -> list[Excess]:
 
 def exceeded_draft(excess: Excess) -> Draft:
     """Return the event that says a limit is broken."""
+    from clockwork_nb.ports import Draft
+
     return Draft("budget.exceeded", {"dimension": excess.dimension, "limit": excess.limit, "used": excess.used})
 
 

@@ -30,13 +30,13 @@ MUTANTS: list[Mutant] = [
     # --- P28: nothing of a step outlives it
     Mutant(
         "a-step-keeps-no-orphans", _LAUNCHER,
-        "            landlock.keep_orphans()\n            if message",
-        "            if message",
+        "        calls.append(landlock.KEEP_ORPHANS)\n        if message",
+        "        if message",
         "P28", (f"{_TREE}::test_the_end_of_one_step_leaves_the_detached_child_of_another_alone",),
     ),
     Mutant(
         "the-launcher-adopts-nobody", _LAUNCHER,
-        "            landlock.keep_orphans()\n            worker = ",
+        "            landlock.carry_out(landlock.KEEP_ORPHANS)\n            worker = ",
         "            worker = ",
         "P28", (f"{_ZOO}::test_nothing_of_an_escape_is_left[standard-double-fork]",),
     ),
@@ -256,7 +256,7 @@ MUTANTS: list[Mutant] = [
     ),
     Mutant(
         "orphans-are-ended-but-not-reported", "clockwork_nb/session/execution.py",
-        '        _LOG.warning("%s", words)\n        run.writer.append([checkpoint("progress", words, section=number)])\n',
+        '        log(__name__).warning("%s", words)\n        run.writer.append([checkpoint("progress", words, section=number)])\n',
         "        pass\n",
         "P32", (f"{_ORPHANS}::test_the_next_start_reports_and_ends_what_a_killed_run_left",),
     ),

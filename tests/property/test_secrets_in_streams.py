@@ -45,7 +45,7 @@ def kept(secret: str, chunks: list[bytes]) -> bytes:
     redactor = Redactor()
     redactor.register(secret)
     with tempfile.TemporaryDirectory() as folder:
-        log = StreamLog(Path(folder) / "s.out", redactor, 1 << 16, 1 << 16)
+        log = StreamLog(Path(folder), "s.out", redactor, 1 << 16, 1 << 16)
         for chunk in chunks:
             log.write(chunk)
         log.close()
@@ -117,7 +117,7 @@ def test_secrets_inside_and_beside_each_other_are_all_masked(secrets: list[str],
         redactor.register(secret)
     redactor.register(secrets[0] + secrets[1])
     with tempfile.TemporaryDirectory() as folder:
-        log = StreamLog(Path(folder) / "s.out", redactor, 1 << 16, 1 << 16)
+        log = StreamLog(Path(folder), "s.out", redactor, 1 << 16, 1 << 16)
         for chunk in cut("".join([*secrets, secrets[0], secrets[1]]).encode(), sizes):
             log.write(chunk)
         log.close()
