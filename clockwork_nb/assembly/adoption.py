@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from typing import NamedTuple
 
 from clockwork_nb.assembly.prior import PriorResource, PriorState
 from clockwork_nb.diagnostics import Diagnostic, Severity
@@ -16,8 +17,7 @@ from clockwork_nb.secrets import seal
 __all__ = ["Adopted", "adopt", "rename"]
 
 
-@dataclass(frozen=True, slots=True)
-class Adopted:
+class Adopted(NamedTuple):
     """A state as the plan sees it.
 
     ``moved`` maps an address to the one it is recorded at so far; ``replaced_by`` an address that is wanted no more to the
@@ -107,7 +107,7 @@ def adopt(
         raise ConfigurationError(
             f"{count} import{'s' if count > 1 else ''} cannot be made; nothing was planned.", diagnostics=findings
         )
-    return replace(adopted, prior=replace(adopted.prior, resources=resources), imported=imported)
+    return adopted._replace(prior=replace(adopted.prior, resources=resources), imported=imported)
 
 
 def _problem(

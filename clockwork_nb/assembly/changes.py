@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import replace
+from typing import Any, NamedTuple
 
 from clockwork_nb.assembly.claims import Claims, claims_of
 from clockwork_nb.assembly.diff import diff_config, with_known_secrets
@@ -26,8 +26,7 @@ _AGAIN = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Decision:
+class Decision(NamedTuple):
     """A change, the actions its type asks for, and the drift that was found on the way."""
 
     change: ResourceChange
@@ -39,7 +38,7 @@ def effective(instance: ResourceInstance, prior: PriorResource | None, key: byte
     """Return *instance* with the config that will be recorded: ignored attributes keep their recorded value, and so do
     those that would differ only because this run happens at another time (``timestamp()``)."""
     config = instance.config
-    times = _volatile(instance, key)
+    times = _volatile(instance, key) if instance.volatile else {}
     if prior is not None and times:
         before = prior.identity.get("volatile", {})
         kept = {
@@ -56,7 +55,7 @@ def effective(instance: ResourceInstance, prior: PriorResource | None, key: byte
             if name in prior.config and name in config and not _holds_digest(prior.config[name])
         }
         config = {**config, **kept}
-    if contains_unknown(dict(config)):
+    if not instance.known and contains_unknown(config):
         config = _without_sealed_unknowns(config)
     unchanged = config is instance.config and not instance.volatile
     return instance if unchanged else replace(instance, config=config, volatile=times)
@@ -250,13 +249,13 @@ def _change(
         kind=change_kind,
         describe=kind.describe(config),
         declared_in=instance.declared_in,
-        dependencies=tuple(sorted(set(instance.dependencies))),
+        dependencies=instance.dependencies,
         attributes=attributes,
         before=before,
         after=config,
         reason=reason,
         risk=risk,
-        volatile=dict(instance.volatile),
+        volatile=instance.volatile,
     )
 
 
@@ -310,8 +309,10 @@ def _risks(
 ) -> tuple[str, ...]:
     if not specs:
         return ()
-    own = set(kind.risks(change_kind, config, recorded, observed))
-    return tuple(sorted(own.union(*(spec.risk for spec in specs))))
+    found = {*kind.risks(change_kind, config, recorded, observed)}
+    for spec in specs:
+        found.update(spec.risk)
+    return tuple(sorted(found)) if found else ()
 
 
 def _moved_outside(drift: Drift) -> str:

@@ -19,11 +19,15 @@ class Graph:
     """
 
     def __init__(self, needs: Mapping[str, Iterable[str]]) -> None:
-        self._needs = {node: tuple(sorted({n for n in needs[node] if n in needs and n != node})) for node in needs}
-        self._dependents: dict[str, list[str]] = {node: [] for node in self._needs}
-        for node in sorted(self._needs):
+        self._needs: dict[str, tuple[str, ...]] = {
+            node: tuple(sorted({n for n in wanted if n in needs and n != node})) if wanted else ()
+            for node, wanted in needs.items()
+        }
+        self._dependents: dict[str, list[str]] = {}
+        for node in sorted(node for node, wanted in self._needs.items() if wanted):
             for need in self._needs[node]:
-                self._dependents[need].append(node)
+                self._dependents.setdefault(need, []).append(node)
+        self._order: list[str] | None = None
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._needs)
@@ -40,7 +44,7 @@ class Graph:
 
     def dependents(self, node: str) -> Sequence[str]:
         """Return what needs *node* directly, sorted."""
-        return self._dependents[node]
+        return self._dependents.get(node, ())
 
     def order(self, *, key: Callable[[str], Any] | None = None, break_cycles: bool = False) -> list[str]:
         """Return all nodes, each after what it needs; among those that are ready the smallest first (Kahn with a heap).
@@ -52,7 +56,16 @@ class Graph:
         Raises:
             InvalidInputError: E_INVALID_INPUT_SCHEMA, there is a cycle; it is named, by a shortest path.
         """
+        if key is None:
+            if self._order is None:
+                self._order = self._ordered(None, break_cycles=break_cycles)
+            return list(self._order)
+        return self._ordered(key, break_cycles=break_cycles)
+
+    def _ordered(self, key: Callable[[str], Any] | None, *, break_cycles: bool) -> list[str]:
         names = sorted(self._needs, key=key)
+        if not self._dependents:
+            return names
         rank = {node: i for i, node in enumerate(names)}
         missing = {node: len(needs) for node, needs in self._needs.items()}
         ready = [rank[node] for node, count in missing.items() if count == 0]
@@ -75,7 +88,7 @@ class Graph:
                 continue
             done.add(node)
             out.append(node)
-            for dependent in self._dependents[node]:
+            for dependent in self._dependents.get(node, ()):
                 missing[dependent] -= 1
                 if missing[dependent] == 0 and dependent not in done:
                     heapq.heappush(ready, rank[dependent])
@@ -86,7 +99,7 @@ class Graph:
         missing = {node: len(needs) for node, needs in self._needs.items()}
         ready = [node for node, count in missing.items() if count == 0]
         while ready:
-            for dependent in self._dependents[ready.pop()]:
+            for dependent in self._dependents.get(ready.pop(), ()):
                 missing[dependent] -= 1
                 if missing[dependent] == 0:
                     ready.append(dependent)
@@ -98,7 +111,7 @@ class Graph:
         seen = {node for node in starts if node in self._needs}
         stack = list(seen)
         while stack:
-            for node in edges[stack.pop()]:
+            for node in edges.get(stack.pop(), ()):
                 if node not in seen:
                     seen.add(node)
                     stack.append(node)

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from clockwork_nb.assembly.changes import Decision
 from clockwork_nb.assembly.claims import claims_of
 from clockwork_nb.assembly.graph import Graph
+from clockwork_nb.assembly.plan_cache import PlanCache
 from clockwork_nb.errors import InvalidInputError
 from clockwork_nb.ids import step_id
 from clockwork_nb.ports import Action, ActionSpec, Registry
@@ -24,7 +25,11 @@ _WIDE = 256
 
 
 def order_actions(
-    decisions: Mapping[str, Decision], wanted: Graph, recorded: Graph, types: Registry
+    decisions: Mapping[str, Decision],
+    wanted: Graph,
+    recorded: Graph,
+    types: Registry,
+    cache: PlanCache | None = None,
 ) -> tuple[Action, ...]:
     """Return the actions of *decisions*, each after everything it needs, otherwise by address.
 
@@ -32,6 +37,7 @@ def order_actions(
         decisions: address → what happens.
         wanted: dependencies of the wanted resources, without cycle.
         recorded: dependencies at the time of the last apply; may have cycles, which are then cut somewhere.
+        cache: actions of an earlier plan.
 
     Raises:
         InvalidInputError: E_INVALID_INPUT_SCHEMA, a resource type asks for one action twice.
@@ -40,8 +46,11 @@ def order_actions(
     rank = _wait_for_needs(steps, wanted)
     _wait_for_users(steps, recorded, rank)
     _add_claim_order(steps, types)
-    order = Graph(steps.needs).order(key=steps.position.__getitem__)
-    return tuple(steps.action(step) for step in order)
+    if cache is None:
+        order = Graph(steps.needs).order(key=steps.position.__getitem__)
+    else:
+        order = cache.order(steps.needs, steps.position)
+    return tuple([steps.action(step, cache) for step in order])
 
 
 @dataclass(slots=True)
@@ -56,40 +65,54 @@ class _Steps:
 
     def __post_init__(self) -> None:
         for address, decision in self.decisions.items():
-            previous = ""
+            if not decision.specs:
+                continue
+            ids: list[str] = []
             for i, spec in enumerate(decision.specs):
                 step = step_id(address, spec.name)
                 if step in self.position:
                     raise InvalidInputError(f'the resource type {decision.change.type} asks for "{spec.name}" twice')
                 self.position[step] = (address, i)
-                self.needs[step] = {previous} if previous else set()
-                previous = step
+                self.needs[step] = {ids[-1]} if ids else set()
+                ids.append(step)
             cut = _removals_from(decision)
-            ids = [step_id(address, spec.name) for spec in decision.specs]
-            self.makes[address], self.removals[address] = ids[:cut], ids[cut:]
+            if cut:
+                self.makes[address] = ids[:cut]
+            if cut < len(ids):
+                self.removals[address] = ids[cut:]
 
     def spec(self, step: str) -> ActionSpec:
         address, i = self.position[step]
         return self.decisions[address].specs[i]
 
-    def action(self, step: str) -> Action:
-        address, _ = self.position[step]
-        spec, change = self.spec(step), self.decisions[address].change
-        return Action(
+    def action(self, step: str, cache: PlanCache | None) -> Action:
+        address, i = self.position[step]
+        decision = self.decisions[address]
+        spec, change = decision.specs[i], decision.change
+        wanted = self.needs[step]
+        needs = tuple(sorted(wanted)) if wanted else ()
+        reason = spec.reason or change.reason
+        known = cache.action(step, spec, change.kind, reason, needs) if cache is not None else None
+        if known is not None:
+            return known
+        made = Action(
             id=step,
             name=spec.name,
             address=address,
             args=spec.args,
-            needs=tuple(sorted(self.needs[step])),
+            needs=needs,
             change=change.kind,
             timeout_s=spec.timeout_s,
             idempotent=spec.idempotent,
-            risk=tuple(sorted(spec.risk)),
-            reason=spec.reason or change.reason,
+            risk=tuple(sorted(spec.risk)) if spec.risk else (),
+            reason=reason,
             retries=spec.retries,
             backoff_s=spec.backoff_s,
             idle_timeout_s=spec.idle_timeout_s,
         )
+        if cache is not None:
+            cache.keep_action(spec, made)
+        return made
 
 
 def _removals_from(decision: Decision) -> int:
@@ -184,17 +207,26 @@ def _moved_claims(steps: _Steps, types: Registry) -> tuple[dict[str, str], dict[
     """Return claim → the action that releases it, and claim → the action that takes it."""
     released: dict[str, str] = {}
     taken: dict[str, str] = {}
-    for address, decision in sorted(steps.decisions.items()):
-        ids = [*steps.makes[address], *steps.removals[address]]
-        if not ids:
-            continue
-        kind = types[decision.change.type]
-        before = set(claims_of(kind, decision.change.before))
-        after = set(claims_of(kind, decision.change.after))
+    moves = [a for a, d in steps.decisions.items() if d.specs and d.change.before is not None]
+    for address in sorted(moves):
+        before, after, ids = _claims(steps, address, types)
+        last = steps.decisions[address].change.kind == "delete"
         for claim in sorted(before - after):
-            released[claim] = ids[-1] if decision.change.kind == "delete" else ids[0]
+            released[claim] = ids[-1] if last else ids[0]
+    if not released:
+        return {}, {}  # then nothing that is taken has to wait
+    for address in sorted(a for a, d in steps.decisions.items() if d.specs):
+        before, after, ids = _claims(steps, address, types)
         # By convention the names of actions that take something away begin with "remove_".
         makes = [step for step in ids if not steps.spec(step).name.startswith("remove_")]
         for claim in sorted(after - before) if makes else ():
             taken[claim] = makes[0]
     return released, taken
+
+
+def _claims(steps: _Steps, address: str, types: Registry) -> tuple[set[str], set[str], list[str]]:
+    """Return what the resource *address* owns before and after its change, and the ids of its actions in order."""
+    change = steps.decisions[address].change
+    kind = types[change.type]
+    ids = [*steps.makes.get(address, ()), *steps.removals.get(address, ())]
+    return set(claims_of(kind, change.before)), set(claims_of(kind, change.after)), ids

@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
+from clockwork_nb.assembly.plan_document import plan_document
 from clockwork_nb.canonical import canonical_json, digest
 from clockwork_nb.intake.desired import EnvFacts
 from clockwork_nb.ports import Action, ChangeKind
-from clockwork_nb.secrets import seal
 
-__all__ = ["AttributeChange", "Drift", "OutputChange", "Plan", "ResourceChange", "drift_document"]
-
-_RARE = ("volatile", "moved_from", "imported", "identity", "deferred")
-"""Fields of a change that stand in the document only when they say something."""
+__all__ = ["AttributeChange", "Drift", "OutputChange", "Plan", "ResourceChange"]
 
 
-@dataclass(frozen=True, slots=True)
-class AttributeChange:
+class AttributeChange(NamedTuple):
     """One attribute: dotted ``path``, ``before``, ``after`` (None = absent), and what makes it special."""
 
     path: str
@@ -56,8 +52,7 @@ class ResourceChange:
     deferred: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Drift:
+class Drift(NamedTuple):
     """Something changed outside since the last apply: attribute → (recorded, observed)."""
 
     address: str
@@ -66,8 +61,7 @@ class Drift:
     gone: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class OutputChange:
+class OutputChange(NamedTuple):
     """An output's value after this plan, and before."""
 
     name: str
@@ -136,55 +130,7 @@ class Plan:
 
     def to_document(self) -> dict[str, Any]:
         """Return ``plan.json`` without ``created_at``; sensitive values are sealed."""
-        doc = {
-            "schema": "clockwork.plan.v1",
-            "tool_version": self.tool_version,
-            "configuration": self.configuration_digest,
-            "lineage": self.lineage,
-            "serial": self.serial,
-            "facts": self.facts.to_document(),
-            "compiler": self.compiler,
-            "destroy": self.destroy,
-            "targets": list(self.targets),
-            **({"excluded": list(self.excluded)} if self.excluded else {}),
-            **({"replace": list(self.replaced)} if self.replaced else {}),
-            "prune": self.prune,
-            "variables": [dict(v) for v in self.variables],
-            "ports": [{"name": k, "port": v} for k, v in sorted(self.ports.items())],
-            "changes": [
-                {
-                    "address": c.address,
-                    "type": c.type,
-                    "kind": c.kind,
-                    "describe": c.describe,
-                    "declared_in": c.declared_in,
-                    "dependencies": list(c.dependencies),
-                    "attributes": [
-                        {
-                            "path": a.path,
-                            "before": a.before,
-                            "after": a.after,
-                            **({"forces_replacement": True} if a.forces_replacement else {}),
-                        }
-                        for a in c.attributes
-                    ],
-                    "before": c.before,
-                    "after": c.after,
-                    "reason": c.reason,
-                    "risk": list(c.risk),
-                    **{name: value for name in _RARE if (value := getattr(c, name))},
-                }
-                for c in self.changes
-            ],
-            "actions": {"version": "1", "steps": [a.to_document() for a in self.actions]},
-            "drift": _drift(self.drift),
-            "outputs": [
-                {"name": o.name, "before": o.before, "after": o.after, "sensitive": o.sensitive} for o in self.outputs
-            ],
-            "not_loaded": [{"address": a, "declared_in": w} for a, w in sorted(self.not_loaded.items())],
-        }
-        sealed: dict[str, Any] = _plain(seal(doc, self.secret_key))
-        return sealed
+        return plan_document(self)
 
     def document_bytes(self) -> bytes:
         """Return the canonical bytes of the document."""
@@ -194,36 +140,3 @@ class Plan:
     def digest(self) -> str:
         """SHA-256 of the canonical document, 64 hex; people see the first 8."""
         return digest(self.to_document())
-
-
-def drift_document(drift: Iterable[Drift], key: bytes) -> list[dict[str, Any]]:
-    """Return the JSON form of *drift*; sensitive values are sealed with *key*."""
-    sealed: list[dict[str, Any]] = _plain(seal(_drift(drift), key))
-    return sealed
-
-
-def _drift(drift: Iterable[Drift]) -> list[dict[str, Any]]:
-    return [
-        {
-            "address": d.address,
-            "gone": d.gone,
-            "detail": d.detail,
-            "attributes": [{"path": p, "recorded": r, "observed": o} for p, r, o in d.attributes],
-        }
-        for d in drift
-    ]
-
-
-def _plain(value: Any) -> Any:
-    from clockwork_nb.intake.values import Unknown
-
-    if isinstance(value, Unknown):
-        return {"$unknown": value.why}
-    if isinstance(value, dict):
-        return {k: v if type(v) in _SCALARS else _plain(v) for k, v in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [v if type(v) in _SCALARS else _plain(v) for v in value]
-    return value
-
-
-_SCALARS = frozenset({str, int, bool, float, type(None)})

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import replace
+from typing import Any, NamedTuple
 
 from clockwork_nb.assembly.adoption import Adopted, adopt, rename
 from clockwork_nb.assembly.changes import Decision, decide_check, decide_unwanted, decide_wanted, effective
@@ -13,8 +13,9 @@ from clockwork_nb.assembly.diff import same_value
 from clockwork_nb.assembly.graph import Graph
 from clockwork_nb.assembly.ordering import order_actions
 from clockwork_nb.assembly.plan import OutputChange, Plan, ResourceChange
-from clockwork_nb.assembly.prior import PriorState
-from clockwork_nb.assembly.targets import Selection, match, select
+from clockwork_nb.assembly.plan_cache import PlanCache
+from clockwork_nb.assembly.prior import PriorResource, PriorState
+from clockwork_nb.assembly.targets import Selection, made_anew, select
 from clockwork_nb.errors import InvalidInputError, UnsafeOperationError
 from clockwork_nb.intake.desired import Desired, EnvFacts, ResourceInstance
 from clockwork_nb.intake.values import contains_unknown, first_unknown
@@ -41,6 +42,7 @@ def make_plan(
     replaced: Sequence[str] = (),
     only_import: bool = False,
     prune: bool = False,
+    cache: PlanCache | None = None,
 ) -> Plan:
     """Return the plan that takes the world from what was recorded and observed to what is wanted.
 
@@ -58,23 +60,28 @@ def make_plan(
         replaced: the same, of what is made anew though nothing of it changed.
         only_import: take what ``desired.imports`` names into the state, and do nothing else.
         prune: also remove what was declared in files or cells that were not read.
+        cache: what an earlier plan with the same *types* and *secret_key* left; the plan is the same without it.
 
     Raises:
         UnsafeOperationError: E_UNSAFE_OPERATION, a resource with ``prevent_destroy`` would be removed or replaced.
-        InvalidInputError: E_INVALID_INPUT_SCHEMA, an unknown target, a type that is not installed, a cycle.
+        InvalidInputError: E_INVALID_INPUT_SCHEMA, an unknown target, something to replace that is no part of the plan, a
+            type that is not installed, a cycle.
         ConfigurationError: two resources want the same path or port, or something cannot be imported.
     """
+    if cache is not None:
+        cache.begin(secret_key)
     renamed = rename(prior, desired.moves, types)
     adopted = rename(prior, {}, types) if destroy else renamed
-    wanted = Graph({a: r.dependencies for a, r in desired.resources.items()})
-    recorded = Graph({a: r.dependencies for a, r in adopted.prior.resources.items()})
+    wanted = _graph(cache, "wanted", {a: r.dependencies for a, r in desired.resources.items()})
+    recorded = _graph(cache, "recorded", {a: r.dependencies for a, r in adopted.prior.resources.items()})
     selection = select(targets, excluded, wanted, recorded, types, destroy=destroy)
     if not destroy:
         adopted = adopt(adopted, desired, selection.chosen, observations, types, secret_key)
-        recorded = Graph({a: r.dependencies for a, r in adopted.prior.resources.items()})
+        recorded = _graph(cache, "adopted", {a: r.dependencies for a, r in adopted.prior.resources.items()})
     if only_import:
-        selection = replace(selection, chosen=set(adopted.imported))
-    anew, replaced_names = match(replaced, [*wanted], types) if replaced else (set(), ())
+        selection = selection._replace(chosen=set(adopted.imported))
+    checks = [a for a, r in desired.resources.items() if _type(types, r.type, a).verifies] if replaced else []
+    anew, replaced_names = made_anew(replaced, [*wanted], checks, selection, types, destroy=destroy)
     resources = {
         a: effective(r, adopted.prior.resources.get(a), secret_key) for a, r in desired.resources.items() if not destroy
     }
@@ -82,7 +89,7 @@ def make_plan(
 
     decisions: dict[str, Decision] = {}
     if resources:
-        world = _World(adopted, observations, types, secret_key, claims, only_import)
+        world = _World(adopted, observations, types, secret_key, claims, only_import, cache)
         decisions = _wanted(resources, world, wanted, selection.chosen, dict.fromkeys(anew, "asked for with --replace"))
     not_loaded = _unwanted(
         desired, adopted, observations, types, claims, selection, decisions, destroy=destroy, prune=prune
@@ -90,7 +97,7 @@ def make_plan(
 
     _defer_removals(decisions, recorded)
     _refuse_protected(desired, decisions, {**{old: new for new, old in renamed.moved.items()}, **renamed.replaced_by})
-    actions = order_actions(decisions, Graph({}) if destroy else wanted, recorded, types)
+    actions = order_actions(decisions, Graph({}) if destroy else wanted, recorded, types, cache)
     return Plan(
         configuration_digest=desired.digest,
         lineage=prior.lineage,
@@ -120,8 +127,11 @@ def make_plan(
     )
 
 
-@dataclass(frozen=True, slots=True)
-class _World:
+def _graph(cache: PlanCache | None, name: str, needs: dict[str, tuple[str, ...]]) -> Graph:
+    return Graph(needs) if cache is None else cache.graph(name, needs)
+
+
+class _World(NamedTuple):
     """What decisions are made from, besides what is wanted."""
 
     adopted: Adopted
@@ -130,6 +140,7 @@ class _World:
     key: bytes
     claims: Claims
     only_import: bool
+    cache: PlanCache | None = None
 
 
 def verify_actions(desired: Desired, types: Registry) -> tuple[Action, ...]:
@@ -172,26 +183,45 @@ def _wanted(
     # address → the nearest thing that waits, which it stands on or is itself.
     waiting: dict[str, str] = {}
     for address in graph.order():
-        below = next((moved[need] for need in graph.needs(address) if need in moved), "")
+        needs = graph.needs(address)
+        below = next((moved[need] for need in needs if need in moved), "") if needs else ""
         if address not in chosen:
             continue
         instance = resources[address]
         kind = _type(world.types, instance.type, address)
         before = world.adopted.prior.resources.get(address)
         observed = world.observations.get(address)
-        if kind.verifies:
-            decision = decide_check(instance, kind, before, world.key, below)
-        else:
-            because = anew.get(address) or _triggered(instance, decisions)
-            decision = decide_wanted(instance, kind, before, observed, world.key, world.claims, replace_because=because)
+        because = below if kind.verifies else anew.get(address) or _triggered(instance, decisions)
+        decision = _decided(instance, kind, before, observed, because, world)
         decision = _adopted(decision, world.adopted, observed, only=world.only_import)
-        decision = _deferred(decision, graph.needs(address), waiting)
+        decision = _deferred(decision, needs, waiting, known=instance.known)
         decisions[address] = decision
         if decision.change.kind in _CHANGING and (decision.specs or decision.change.deferred):
             moved[address] = address
         elif below:
             moved[address] = below
     return decisions
+
+
+def _decided(
+    instance: ResourceInstance,
+    kind: ResourceType,
+    before: PriorResource | None,
+    observed: Observation | None,
+    because: str,
+    world: _World,
+) -> Decision:
+    cache = world.cache
+    known = cache.decision(instance, before, observed, because) if cache is not None else None
+    if known is not None:
+        return known
+    if kind.verifies:
+        decision = decide_check(instance, kind, before, world.key, because)
+    else:
+        decision = decide_wanted(instance, kind, before, observed, world.key, world.claims, replace_because=because)
+    if cache is not None:
+        cache.keep(instance, before, observed, because, decision)
+    return decision
 
 
 def _triggered(instance: ResourceInstance, decisions: Mapping[str, Decision]) -> str:
@@ -215,14 +245,18 @@ def _adopted(decision: Decision, adopted: Adopted, observed: Observation | None,
     if old:
         kind: ChangeKind = "move" if change.kind == "noop" else change.kind
         reason = f"moved from {old}" + (f"; {change.reason}" if change.reason else "")
-        return replace(decision, change=replace(change, kind=kind, moved_from=old, reason=reason))
+        return decision._replace(change=replace(change, kind=kind, moved_from=old, reason=reason))
     if import_id:
         if only:
-            decision = replace(decision, specs=())
+            decision = decision._replace(specs=())
         kind = "import" if only or change.kind == "noop" else change.kind
         reason = f"taken over, {change.reason}" if change.reason else "taken over as it is"
         seen = {} if observed is None else _plain_facts(observed, change.after or {})
-        return replace(decision, change=replace(change, kind=kind, imported=import_id, reason=reason, identity=seen))
+        # Nothing of it was made here, so whatever is put right is somebody else's.
+        theirs = {"overwrite"} if change.kind == "update" and decision.specs else set()
+        risk = tuple(sorted({*change.risk, *theirs}))
+        change = replace(change, kind=kind, imported=import_id, reason=reason, identity=seen, risk=risk)
+        return decision._replace(change=change)
     return decision
 
 
@@ -230,23 +264,23 @@ def _plain_facts(observed: Observation, config: Mapping[str, Any]) -> dict[str, 
     return {n: v for n, v in sorted(observed.attributes.items()) if n not in config and not isinstance(v, Sensitive)}
 
 
-def _deferred(decision: Decision, needs: Sequence[str], waiting: dict[str, str]) -> Decision:
+def _deferred(decision: Decision, needs: Sequence[str], waiting: dict[str, str], *, known: bool = False) -> Decision:
     """Return *decision* without its actions when it is about what is not known yet, or follows one that waits for that.
 
-    *waiting* (see `_wanted`) is what is known of its needs, and is added to.
+    *waiting* (see `_wanted`) is what is known of its needs, and is added to. *known*: every value of it is known.
     """
     change = decision.change
-    behind = next((waiting[need] for need in needs if need in waiting), "")
+    behind = next((waiting[need] for need in needs if need in waiting), "") if waiting else ""
     if behind:
         waiting[change.address] = behind  # also what stands on an unchanged one that stands on it waits
     if change.kind in {"noop", "move", "import"}:
         return decision
     below = behind if decision.specs else ""
-    unknown = None if below else first_unknown(change.after)
+    unknown = None if below or known else first_unknown(change.after)
     asking = tuple(spec for spec in decision.specs if spec.asks)
     if asking and unknown is None and not below:
         waiting[change.address] = change.address
-        return replace(decision, specs=asking, change=replace(change, deferred=asking[0].reason))
+        return decision._replace(specs=asking, change=replace(change, deferred=asking[0].reason))
     if unknown is None and not below:
         return decision
     waiting[change.address] = change.address
@@ -255,7 +289,7 @@ def _deferred(decision: Decision, needs: Sequence[str], waiting: dict[str, str])
 
 
 def _waiting(decision: Decision, why: str) -> Decision:
-    return replace(decision, specs=(), change=replace(decision.change, deferred=why))
+    return decision._replace(specs=(), change=replace(decision.change, deferred=why))
 
 
 def _defer_removals(decisions: dict[str, Decision], recorded: Graph) -> None:

@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
 from fnmatch import fnmatchcase
+from typing import NamedTuple
 
 from clockwork_nb.assembly.graph import Graph
 from clockwork_nb.errors import InvalidInputError
 from clockwork_nb.ports import Registry
 
-__all__ = ["Selection", "match", "select"]
+__all__ = ["Selection", "made_anew", "match", "select"]
 
 _WILD = frozenset("*?")
 
 
-@dataclass(frozen=True, slots=True)
-class Selection:
+class Selection(NamedTuple):
     """What a plan is about: ``chosen`` addresses, and the patterns that said so under their proper names, sorted."""
 
     chosen: set[str]
@@ -63,6 +62,41 @@ def select(
     # What is left alone uses what it used at the last apply, also where it is declared differently by now.
     kept |= {address for address in recorded.closure(kept) if address not in wanted}
     return Selection(chosen - kept, names, left_out)
+
+
+def made_anew(
+    patterns: Sequence[str],
+    wanted: Collection[str],
+    checks: Collection[str],
+    selection: Selection,
+    types: Registry,
+    *,
+    destroy: bool,
+) -> tuple[set[str], tuple[str, ...]]:
+    """Return the addresses of *wanted* that *patterns* ask to make anew, and the patterns under their proper names.
+
+    Args:
+        checks: those of *wanted* that only check, and make nothing.
+
+    Raises:
+        InvalidInputError: E_INVALID_INPUT_SCHEMA, one of them matches nothing, or nothing that this plan can make anew.
+    """
+    if not patterns:
+        return set(), ()
+    if destroy:
+        raise InvalidInputError("what is destroyed is not made anew", hint="Leave --replace out.")
+    found, names = match(patterns, wanted, types)
+    for name in names:
+        hits = match([name], found, types)[0]
+        if not hits & selection.chosen - set(checks):
+            raise _not_made_anew(name, only_checks=hits <= set(checks))
+    return found, names
+
+
+def _not_made_anew(name: str, *, only_checks: bool) -> InvalidInputError:
+    why = "a check makes nothing" if only_checks else "this plan leaves it out"
+    hint = "Run it again with: clockwork verify" if only_checks else "Compare --replace with --target and --exclude."
+    return InvalidInputError(f'"{name}" cannot be replaced: {why}', hint=hint, details={"replace": name})
 
 
 def match(patterns: Sequence[str], known: Collection[str], types: Registry) -> tuple[set[str], tuple[str, ...]]:

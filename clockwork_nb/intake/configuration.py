@@ -6,8 +6,9 @@ address ``type.name``.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from clockwork_nb.diagnostics import SourceRange
 from clockwork_nb.intake.constraints import ANY, Constraint
@@ -30,8 +31,7 @@ __all__ = [
 ]
 
 
-@dataclass(frozen=True, slots=True)
-class Source:
+class Source(NamedTuple):
     """One text of a configuration.
 
     Attributes:
@@ -45,24 +45,21 @@ class Source:
     data: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class Need:
+class Need(NamedTuple):
     """One node needs another, because of the text at ``node``."""
 
     target: str
     node: Node
 
 
-@dataclass(frozen=True, slots=True)
-class Trigger:
+class Trigger(NamedTuple):
     """The change of a resource, or of one ``attribute`` of it, that replaces another resource."""
 
     need: Need
     attribute: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Move:
+class Move(NamedTuple):
     """A ``moved`` block: what is recorded as ``old`` is ``new`` from now on."""
 
     old: str
@@ -70,8 +67,7 @@ class Move:
     range: SourceRange
 
 
-@dataclass(frozen=True, slots=True)
-class Import:
+class Import(NamedTuple):
     """An ``import`` block: the thing with the ``id`` is there already and becomes ``address``."""
 
     address: str
@@ -79,8 +75,7 @@ class Import:
     range: SourceRange
 
 
-@dataclass(frozen=True, slots=True)
-class Removal:
+class Removal(NamedTuple):
     """A ``removed`` block: ``address`` is wanted no more; without ``destroy`` it is forgotten and left as it is."""
 
     address: str
@@ -106,9 +101,9 @@ class Declaration:
         """The header of the block, or the name of the local."""
         return self.origin.span(*self.header)
 
-    def attributes_read(self) -> Iterator[Attribute]:
-        """Yield the attributes whose values are needed, in text order."""
-        yield from ()
+    def attributes_read(self) -> Iterable[Attribute]:
+        """Return the attributes whose values are needed, in text order."""
+        return ()
 
     def references(self) -> Iterator[Reference]:
         """Yield the references in those attributes."""
@@ -135,10 +130,8 @@ class VariableDeclaration(Declaration):
     nullable: bool = True
     validations: tuple[Validation, ...] = ()
 
-    def attributes_read(self) -> Iterator[Attribute]:
-        for validation in self.validations:
-            yield validation.condition
-            yield validation.error_message
+    def attributes_read(self) -> Iterable[Attribute]:
+        return [part for v in self.validations for part in (v.condition, v.error_message)]
 
 
 @dataclass(slots=True)
@@ -147,9 +140,8 @@ class LocalDeclaration(Declaration):
 
     attribute: Attribute | None = None
 
-    def attributes_read(self) -> Iterator[Attribute]:
-        if self.attribute is not None:
-            yield self.attribute
+    def attributes_read(self) -> Iterable[Attribute]:
+        return () if self.attribute is None else (self.attribute,)
 
 
 @dataclass(slots=True)
@@ -169,15 +161,18 @@ class ResourceDeclaration(Declaration):
     create_before_destroy: bool | None = None
     triggers: tuple[Trigger, ...] = ()
 
-    def attributes_read(self) -> Iterator[Attribute]:
-        yield from self.attributes
+    def attributes_read(self) -> Iterable[Attribute]:
+        if not self.blocks:
+            return self.attributes
+        found = list(self.attributes)
         stack = list(reversed(self.blocks))
         while stack:
             for item in stack.pop().body.items:
                 if isinstance(item, Attribute):
-                    yield item
+                    found.append(item)
                 else:
                     stack.append(item)
+        return found
 
 
 @dataclass(slots=True)
@@ -189,9 +184,8 @@ class OutputDeclaration(Declaration):
     sensitive: bool = False
     depends_on: tuple[Need, ...] = ()
 
-    def attributes_read(self) -> Iterator[Attribute]:
-        if self.value is not None:
-            yield self.value
+    def attributes_read(self) -> Iterable[Attribute]:
+        return () if self.value is None else (self.value,)
 
 
 @dataclass(slots=True)

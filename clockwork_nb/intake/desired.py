@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from clockwork_nb.diagnostics import SourceRange
 
@@ -25,6 +25,7 @@ class ResourceInstance:
         triggers: address and attribute (``""`` for any) whose change replaces this resource.
         volatile: attributes whose value depends on the time of the run (``timestamp()``) → the value they would have
             at a fixed time. While that is what it was, the recorded value is kept, so a second plan is empty.
+        known: whether it was found out that no value of the config is Unknown; False also when nobody looked.
     """
 
     address: str
@@ -39,10 +40,10 @@ class ResourceInstance:
     create_before_destroy: bool | None = None
     triggers: tuple[tuple[str, str], ...] = ()
     volatile: Mapping[str, Any] = field(default_factory=dict)
+    known: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Output:
+class Output(NamedTuple):
     """One ``output`` block with its value."""
 
     name: str
@@ -51,8 +52,7 @@ class Output:
     sensitive: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class VariableValue:
+class VariableValue(NamedTuple):
     """One variable with the value in force and where that came from ("default", "--var", "CW_VAR_port", "%cw_var", …)."""
 
     name: str

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 from clockwork_nb.diagnostics import Diagnostics, SourceRange
@@ -17,6 +17,7 @@ from clockwork_nb.intake.configuration import (
     VariableDeclaration,
 )
 from clockwork_nb.intake.desired import Desired, Output, ResourceInstance, VariableValue
+from clockwork_nb.intake.evaluation_cache import EvaluationCache, Kept
 from clockwork_nb.intake.expressions import EvaluationContext, EvaluationError, Evaluator, Scope, UpstreamFailed
 from clockwork_nb.intake.limits import LIMITS, Limits
 from clockwork_nb.intake.names import summary
@@ -25,7 +26,7 @@ from clockwork_nb.intake.operators import ConversionError, to_bool, to_text, unm
 from clockwork_nb.intake.project_files import config_with_files
 from clockwork_nb.intake.references import PATHS
 from clockwork_nb.intake.schema import Checker, Places, exact, plain
-from clockwork_nb.intake.values import Unknown
+from clockwork_nb.intake.values import Unknown, contains_unknown
 from clockwork_nb.intake.variables import VariableInput, resolve_variables
 from clockwork_nb.ports import Registry, ResourceType
 from clockwork_nb.secrets import Sensitive
@@ -35,6 +36,11 @@ __all__ = ["evaluate"]
 _FIXED_TIME: Final = "1970-01-01T00:00:00Z"
 _FAILED: Final = object()
 _ABSENT: Final = object()
+_SCALARS: Final = frozenset({str, int, bool, type(None)})
+
+
+def _bare(value: Any) -> Any:
+    return value.value if isinstance(value, Sensitive) else value
 
 
 class _Measure:
@@ -54,20 +60,22 @@ class _Measure:
             value = value.value
         if not isinstance(value, (list, dict)):
             return ""
+        items = value.values() if isinstance(value, dict) else value
+        if len(value) <= self.limits.elements and not [v for v in items if type(v) not in _SCALARS and v]:
+            return ""  # flat, as most are
         self._alive.append(value)
         stack: list[tuple[Any, bool]] = [(value, False)]
         while stack:
             current, ready = stack.pop()
             if id(current) in self._known:
                 continue
-            parts = [
-                v.value if isinstance(v, Sensitive) else v
-                for v in (current.values() if isinstance(current, dict) else current)
+            parts = current.values() if isinstance(current, dict) else current
+            inner = [
+                v for v in map(_bare, [p for p in parts if type(p) not in _SCALARS]) if isinstance(v, (list, dict))
             ]
-            inner = [v for v in parts if isinstance(v, (list, dict))]
-            if not ready:
+            if not ready and (unknown := [v for v in inner if id(v) not in self._known]):
                 stack.append((current, True))
-                stack.extend((v, False) for v in inner if id(v) not in self._known)
+                stack.extend([(v, False) for v in unknown])
                 continue
             sizes = [self._known[id(v)] for v in inner]
             size = len(parts) + sum(s for s, _ in sizes)
@@ -91,16 +99,18 @@ class _Run:
         given: Mapping[str, VariableInput],
         context: EvaluationContext,
         limits: Limits,
+        cache: EvaluationCache | None = None,
     ) -> None:
         self.configuration = configuration
         self.types = types
         self.variables = variables
         self.given = given
-        self.context = context
         self.limits = limits
+        self.cache = cache
         self.diagnostics = Diagnostics()
         self.values: dict[str, Any] = {}
         self.configs: dict[str, dict[str, Any]] = {}
+        self.known: set[str] = set()
         self.outputs: dict[str, Output] = {}
         self.needed: dict[str, frozenset[str]] = {}
         self.evaluator = Evaluator(self._resolve, context, limits=limits)
@@ -122,7 +132,10 @@ class _Run:
             node = nodes[name]
             self.needed[name] = self._resources_needed(node)
             try:
-                self.values[name] = _FAILED if node.broken else steps[type(node)](node)
+                value = _FAILED if node.broken else steps[type(node)](node)
+                if self.cache is not None and type(node) is not ResourceDeclaration and value is not _FAILED:
+                    value = self.cache.settled(name, value)
+                self.values[name] = value
             except EvaluationError as error:
                 error.report(self.diagnostics, name if isinstance(node, ResourceDeclaration) else "")
                 self.values[name] = _FAILED
@@ -237,6 +250,30 @@ class _Run:
         return value
 
     def _resource(self, node: ResourceDeclaration) -> Any:
+        if self.cache is None:
+            return self._made(node)
+        evaluator, referenced = self.evaluator, node.id in self._referenced
+        needs = [self.values.get(need.target) for need in node.needs]
+        kept = self.cache.get(node, needs, referenced=referenced)
+        if kept is not None and evaluator.spend(kept.cost):
+            self.configs[node.id] = kept.config
+            if kept.known:
+                self.known.add(node.id)
+            return kept.value
+        reported, before = len(self.diagnostics), evaluator.spent
+        evaluator.asked = False
+        value = self._made(node)
+        if value is _FAILED:
+            return value
+        cost = (evaluator.spent[0] - before[0], evaluator.spent[1] - before[1])
+        asked = evaluator.asked or len(self.diagnostics) != reported
+        config, known = self.configs[node.id], node.id in self.known
+        made = Kept(node.attributes, node.blocks, needs, referenced, config, value, cost, known, asked)
+        made = self.cache.put(node.id, made)
+        self.configs[node.id] = made.config
+        return made.value
+
+    def _made(self, node: ResourceDeclaration) -> Any:
         kind = self.types[node.type]
         checker = Checker(kind, f'{node.written} "{node.name}"', node.id, node.origin, self.diagnostics)
         values, lost = self._values(node.attributes, node.blocks, Scope(node.origin), node.id)
@@ -247,6 +284,8 @@ class _Run:
         if config is None or any(self.values.get(need.target) is _FAILED for need in node.needs):
             return _FAILED
         config = self.configs[node.id] = config_with_files(kind, config, node, self.evaluator)
+        if not contains_unknown(config):
+            self.known.add(node.id)
         if node.id not in self._referenced:
             return config
         exports = dict(kind.exports(config))
@@ -260,7 +299,7 @@ class _Run:
     ) -> None:
         """Put what an apply found out into *exports*: it stays known while the resource is as it was recorded."""
         names = [name for name in kind.export_names() if isinstance(exports.get(name), Unknown)]
-        known = self.context.recorded(node.id, config) if names else {}
+        known = self.evaluator.context.recorded(node.id, config) if names else {}
         for name in names:
             exports[name] = known[name] if name in known else Unknown(f"{node.id}.{name} is known only after apply")
 
@@ -270,11 +309,11 @@ class _Run:
         """Return *config* with what this machine decides; None, and a report, when it lacks what is needed."""
         settle: Callable[[Mapping[str, Any], Mapping[str, Any]], Mapping[str, Any]] | None
         settle = getattr(kind, "with_facts", None)
-        if settle is None or self.context.facts is None:
+        if settle is None or (facts := self.evaluator.context.facts) is None:
             return config
         try:
             needs_engine: Callable[[Mapping[str, Any]], bool] | None = getattr(kind, "needs_engine", None)
-            return dict(settle(config, self.context.facts(needs_engine is not None and needs_engine(config))))
+            return dict(settle(config, facts(needs_engine is not None and needs_engine(config))))
         except InvalidInputError as error:
             self.diagnostics.error("cw-machine", summary(error.message), node.range, detail=error.hint, address=node.id)
             return None
@@ -335,9 +374,12 @@ class _Run:
 
     # --- the result -------------------------------------------------------------------------------------------------
 
-    def _mentioned(self, kind: str, config: Mapping[str, Any]) -> Iterable[str]:
-        mentions: Callable[[Mapping[str, Any]], Sequence[str]] | None = getattr(self.types[kind], "mentions", None)
-        return () if mentions is None else [a for a in mentions(config) if a in self.configuration.resources]
+    def _dependencies(self, node: ResourceDeclaration, config: Mapping[str, Any]) -> tuple[str, ...]:
+        needed = self.needed.get(node.id, _NONE)
+        mentions: Callable[[Mapping[str, Any]], Sequence[str]] | None = getattr(self.types[node.type], "mentions", None)
+        if mentions is not None:
+            needed = needed.union(a for a in mentions(config) if a in self.configuration.resources)
+        return tuple(sorted(needed)) if needed else ()
 
     def instances(self) -> dict[str, ResourceInstance]:
         """Return every resource that has a config, in text order."""
@@ -353,12 +395,13 @@ class _Run:
                 name=node.name,
                 config=config,
                 declared_in=node.key,
-                dependencies=tuple(sorted({*self.needed.get(address, _NONE), *self._mentioned(node.type, config)})),
+                dependencies=self._dependencies(node, config),
                 range=node.range,
                 prevent_destroy=node.prevent_destroy,
                 ignore_changes=ignored,
                 create_before_destroy=node.create_before_destroy,
-                triggers=tuple((t.need.target, t.attribute) for t in node.triggers),
+                triggers=tuple((t.need.target, t.attribute) for t in node.triggers) if node.triggers else (),
+                known=address in self.known,
             )
         return out
 
@@ -373,17 +416,21 @@ def evaluate(
     inputs: Sequence[VariableInput],
     context: EvaluationContext,
     limits: Limits = LIMITS,
+    cache: EvaluationCache | None = None,
 ) -> tuple[Desired, Diagnostics]:
     """Return what *configuration* asks for and every mistake found on the way.
 
     *inputs* are the values for variables, lowest first. What depends on a mistake is left out without a further word.
-    The result is complete when there is no error.
+    The result is complete when there is no error. *cache* is what an earlier evaluation with the same *types* left; the
+    result is the same without it.
     """
     diagnostics = Diagnostics()
     variables = resolve_variables(configuration, inputs, diagnostics)
     given = {i.name: i for i in inputs}
-    run = _Run(configuration, types, variables, given, context, limits)
+    run = _Run(configuration, types, variables, given, context, limits, cache)
     run.run()
+    if cache is not None:
+        cache.finish()
     diagnostics.extend(run.diagnostics)
     instances = run.instances()
     if run.evaluator.volatile and not diagnostics.has_errors:
@@ -393,9 +440,7 @@ def evaluate(
             resources=instances,
             outputs=tuple(run.outputs[n] for n in configuration.outputs if n in run.outputs),
             variables=tuple(
-                dataclasses.replace(v, value=plain(v.value))
-                for n, v in variables.items()
-                if n in configuration.variables
+                v._replace(value=plain(v.value)) for n, v in variables.items() if n in configuration.variables
             ),
             loaded=frozenset(configuration.keys),
             digest=configuration.digest,

@@ -7,10 +7,23 @@ loops, so their length is bounded only by the size of the text.
 from __future__ import annotations
 
 import re
-from typing import Any, Final
+from typing import Final
 
 from clockwork_nb.intake import templates
-from clockwork_nb.intake.lexer import HEREDOC, LINE, NAME, NUMBER, OPERATOR, QUOTE, TEXT, Lexer, SyntaxFailure, number
+from clockwork_nb.intake.lexer import (
+    FIRST_LETTER,
+    HEREDOC,
+    KEYWORDS,
+    LINE,
+    NAME,
+    NUMBER,
+    OPERATOR,
+    QUOTE,
+    TEXT,
+    Lexer,
+    SyntaxFailure,
+    number,
+)
 from clockwork_nb.intake.limits import LIMITS, Limits
 from clockwork_nb.intake.nodes import (
     AttributeStep,
@@ -31,9 +44,8 @@ from clockwork_nb.intake.nodes import (
     Unary,
 )
 
-__all__ = ["KEYWORDS", "ExpressionParser"]
+__all__ = ["ExpressionParser"]
 
-KEYWORDS: Final[dict[str, Any]] = {"true": True, "false": False, "null": None}
 
 _LEVELS: Final = {
     "||": 1,
@@ -50,7 +62,7 @@ _LEVELS: Final = {
     "/": 6,
     "%": 6,
 }
-_FOR = re.compile(r"for[ \t\r\n]+[A-Za-z_\x80-\U0010ffff]")
+_FOR = re.compile(rf"for[ \t\r\n]+{FIRST_LETTER}")
 
 
 class ExpressionParser(Lexer):

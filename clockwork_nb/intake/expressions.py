@@ -66,13 +66,31 @@ class Evaluator:
 
     def __init__(self, resolve: Resolve, context: EvaluationContext, *, limits: Limits = LIMITS) -> None:
         self.resolve = resolve
-        self.context = context
+        self._context = context
+        self.asked = False  # becomes true when something asks for the context
         self.limits = limits
         self.ports: dict[str, int] = {}
         self.volatile = False  # becomes true when timestamp() is called
         self._steps = 0
         self._text = 0
         self._caller = Caller(self)
+
+    @property
+    def context(self) -> EvaluationContext:
+        """What functions may use. Who asks for it may depend on more than the text and what that refers to."""
+        self.asked = True
+        return self._context
+
+    @property
+    def spent(self) -> tuple[int, int]:
+        """How many rounds of loops and how many characters of text were made so far."""
+        return self._steps, self._text
+
+    def spend(self, cost: tuple[int, int]) -> bool:
+        """Count *cost* (see `spent`) as used up; return whether the limits still hold."""
+        self._steps += cost[0]
+        self._text += cost[1]
+        return self._steps <= self.limits.loop_steps and self._text <= self.limits.total_text
 
     def value(self, node: Expression, scope: Scope) -> Any:
         """Return the value of *node*.
@@ -119,7 +137,11 @@ class Evaluator:
         else:
             used = 1
         for index in range(used, len(parts)):
-            value = self._attribute(value, parts[index], _part(node, index), scope)
+            name = parts[index]
+            if type(value) is dict and name in value:
+                value = value[name]
+            else:
+                value = self._attribute(value, name, _part(node, index), scope)
         return value
 
     # --- texts ------------------------------------------------------------------------------------------------------

@@ -8,8 +8,7 @@ return bare values: the evaluator takes `Unknown` and `Sensitive` off before and
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Any, Final, Protocol
+from typing import Any, Final, NamedTuple, Protocol
 
 from clockwork_nb.intake.operators import ConversionError, article, kind_of, to_bool, to_number, to_text
 from clockwork_nb.intake.values import SetValue
@@ -95,8 +94,7 @@ _CONVERSIONS: Final[Mapping[str, Callable[[Any], Any]]] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Function:
+class Function(NamedTuple):
     """One function.
 
     Attributes:

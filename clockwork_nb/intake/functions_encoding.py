@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import base64
 import binascii
-import csv
 import hashlib
 import io
 import json
-import uuid
 from decimal import Decimal
 from typing import Any, Final
 from urllib.parse import quote_plus, unquote_plus
@@ -23,12 +21,7 @@ ENCODING_FUNCTIONS: Final = Table()
 _add = ENCODING_FUNCTIONS.add
 
 _HTML: Final = str.maketrans({"<": "\\u003c", ">": "\\u003e", "&": "\\u0026", "\u2028": "\\u2028", "\u2029": "\\u2029"})
-_NAMESPACES: Final = {
-    "dns": uuid.NAMESPACE_DNS,
-    "url": uuid.NAMESPACE_URL,
-    "oid": uuid.NAMESPACE_OID,
-    "x500": uuid.NAMESPACE_X500,
-}
+_NAMESPACES: Final = ("dns", "url", "oid", "x500")
 
 
 class _Pieces(list[str]):
@@ -157,6 +150,8 @@ def urldecode(text: str) -> str:
 
 @_add("text")
 def csvdecode(text: str) -> list[dict[str, str]]:
+    import csv
+
     try:
         rows = list(csv.reader(io.StringIO(text, newline=""), strict=True))
     except csv.Error as error:
@@ -205,8 +200,11 @@ def base64sha512(text: str) -> str:
 
 @_add("text", "text")
 def uuidv5(namespace: str, name: str) -> str:
-    space = _NAMESPACES.get(namespace)
-    if space is None:
+    import uuid
+
+    if namespace in _NAMESPACES:
+        space: uuid.UUID = getattr(uuid, f"NAMESPACE_{namespace.upper()}")
+    else:
         try:
             space = uuid.UUID(namespace)
         except ValueError:

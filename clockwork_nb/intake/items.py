@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from typing import Final
 
-from clockwork_nb.intake.expression_syntax import KEYWORDS, ExpressionParser
-from clockwork_nb.intake.lexer import END, LINE, NAME, OPERATOR, QUOTE, TEXT, SyntaxFailure
+from clockwork_nb.intake.expression_syntax import ExpressionParser
+from clockwork_nb.intake.lexer import END, KEYWORDS, LINE, NAME, OPERATOR, QUOTE, TEXT, SyntaxFailure
 from clockwork_nb.intake.limits import LIMITS, Limits
 from clockwork_nb.intake.nodes import Attribute, Block, Body, Call, Expression, Item, Literal, Reference
 from clockwork_nb.intake.templates import quoted

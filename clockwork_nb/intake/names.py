@@ -1,8 +1,10 @@
-"""Names in messages: the nearest known one, and names shortened so that a summary stays one line."""
+"""Names in messages: the nearest known one, and names shortened so that a summary stays short."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
+
+from clockwork_nb.diagnostics import SUMMARY_LIMIT
 
 __all__ = ["did_you_mean", "nearest", "shown", "summary"]
 
@@ -59,5 +61,5 @@ def shown(name: str) -> str:
 
 
 def summary(text: str) -> str:
-    """Return *text* cut to the 60 characters that a summary may have."""
-    return text if len(text) <= 60 else text[:59] + "…"
+    """Return *text* cut to what a summary may have."""
+    return text if len(text) <= SUMMARY_LIMIT else text[: SUMMARY_LIMIT - 1] + "…"

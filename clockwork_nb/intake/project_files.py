@@ -37,7 +37,7 @@ class NamedFiles:
 
     def __init__(self, evaluator: Evaluator, node: ResourceDeclaration) -> None:
         self._evaluator = evaluator
-        self._places = {a.name: a.value for a in node.attributes}
+        self._node = node
         self._scope = Scope(node.origin)
 
     def read(self, path: str, *, attribute: str) -> bytes:
@@ -66,8 +66,9 @@ class NamedFiles:
         return self._evaluator.value(Call("templatefile", arguments, False, end, start, end), self._scope)
 
     def _place(self, attribute: str) -> Node:
-        found = self._places.get(attribute)
-        return found if found is not None else next(iter(self._places.values()), Node(0, 0))
+        places: dict[str, Node] = {a.name: a.value for a in self._node.attributes}
+        found = places.get(attribute)
+        return found if found is not None else next(iter(places.values()), Node(0, 0))
 
     def _error(self, text: str, place: Node, detail: str, code: str) -> EvaluationError:
         fits = len(text) <= 60

@@ -9,8 +9,8 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from clockwork_nb.intake.lexer import NAME, OPERATOR, SyntaxFailure
-from clockwork_nb.intake.nodes import Expression, Literal, Template, TemplateFor, TemplateIf
+from clockwork_nb.intake.lexer import FIRST_LETTER, KEYWORDS, NAME, OPERATOR, WORD_LETTER, SyntaxFailure
+from clockwork_nb.intake.nodes import Expression, Literal, Reference, Template, TemplateFor, TemplateIf
 
 if TYPE_CHECKING:
     from clockwork_nb.intake.expression_syntax import ExpressionParser
@@ -20,7 +20,9 @@ __all__ = ["heredoc", "parse_template", "quoted"]
 _PLAIN: Final = r"\$\$\{|%%\{|[$%](?!\{)"
 _QUOTED = re.compile(rf'((?:[^"\\\r\n$%]+|\\[^\r\n]|{_PLAIN})+)|(\$\{{~?)|(%\{{~?)|(")|()', re.DOTALL)
 _LINES = re.compile(rf"((?:[^\n$%]+|{_PLAIN})+\n?|\n)|(\$\{{~?)|(%\{{~?)|()")
-_MARKER = re.compile(r"([A-Za-z_\x80-\U0010ffff][\-0-9A-Za-z_\x80-\U0010ffff]*)\r?\n")
+_REFERENCE = re.compile(r"\$\{[ \t]*([A-Za-z_][\w-]*(?:\.[A-Za-z_][\w-]*)*)[ \t]*\}", re.ASCII)
+_SIMPLE_QUOTED = re.compile(rf'"(?:[^"\\\r\n$%]++|{_REFERENCE.pattern})*"', re.ASCII)
+_MARKER = re.compile(rf"({FIRST_LETTER}{WORD_LETTER}*)\r?\n")
 _ESCAPE = re.compile(r"\\(?:u([0-9a-fA-F]{4})|U([0-9a-fA-F]{8})|(.))|([$%])\4\{", re.DOTALL)
 _SIMPLE: Final = {"n": "\n", "r": "\r", "t": "\t", '"': '"', "\\": "\\"}
 
@@ -131,9 +133,40 @@ class _Reader:
         return _Directive(word, names, subject, start, parser.stop)
 
 
+def _simply_quoted(parser: ExpressionParser, start: int) -> Template | None:
+    """Return the quoted text at *start* if it is like most: plain characters around ``${name.name}``; else None."""
+    found = _SIMPLE_QUOTED.match(parser.text, start)
+    if found is None or parser.depth >= parser.limits.depth:
+        return None
+    position, end = start + 1, found.end() - 1
+    parts: list[str | Expression] = []
+    references: list[Reference] = []
+    for place in _REFERENCE.finditer(parser.text, position, end):
+        names = tuple(place.group(1).split("."))
+        if names[0] in KEYWORDS:
+            return None
+        if place.start() > position:
+            parts.append(parser.text[position : place.start()])
+        node = Reference(names, *place.span(1))
+        if names[0] not in parser.bound:
+            references.append(node)
+        parts.append(node)
+        position = place.end()
+    if position < end:
+        parts.append(parser.text[position:end])
+    if len(parts) < 2:
+        return None  # "${x}" is x itself
+    parser.references.extend(references)
+    return Template(tuple(parts), start, end + 1)
+
+
 def quoted(parser: ExpressionParser) -> Expression:
     """Return the expression of the quoted text that starts at the current token; the next token is current then."""
     start, outside = parser.start, parser.skip_lines
+    simple = _simply_quoted(parser, start)
+    if simple is not None:
+        _go_on(parser, simple.end, outside)
+        return simple
     reader = _Reader(parser)
     position = start + 1
     while True:

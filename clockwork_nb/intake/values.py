@@ -30,6 +30,9 @@ class Unknown:
         return hash(Unknown)
 
 
+_SCALARS = frozenset({str, bool, int, type(None)})
+
+
 def contains_unknown(value: Any) -> bool:
     """Return whether *value* is or holds an `Unknown` (iterative)."""
     return first_unknown(value) is not None
@@ -41,15 +44,16 @@ def first_unknown(value: Any) -> Unknown | None:
     while stack:
         item = stack.pop()
         kind = type(item)
-        if kind is str or kind is bool or kind is int or item is None:
+        if kind in _SCALARS:
             continue
         if kind is Unknown:
             found: Unknown = item
             return found
+        # Most of what values hold is plain or empty: it is passed over here, not put on the stack and taken off again.
         if kind is dict:
-            stack.extend(item.values())
+            stack.extend([v for v in item.values() if type(v) not in _SCALARS and v])
         elif isinstance(item, (list, tuple)):
-            stack.extend(item)
+            stack.extend([v for v in item if type(v) not in _SCALARS and v])
         elif isinstance(item, Mapping):
             stack.extend(item.values())
         elif kind.__name__ == "Sensitive":

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from decimal import Decimal
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from clockwork_nb.diagnostics import Diagnostics, SourceRange
 from clockwork_nb.errors import ConfigurationError
@@ -23,8 +22,7 @@ from clockwork_nb.secrets import Sensitive
 __all__ = ["VariableInput", "collect_variables", "read_variable_file", "resolve_variables"]
 
 
-@dataclass(frozen=True, slots=True)
-class VariableInput:
+class VariableInput(NamedTuple):
     """One value given to a variable; of several the last one counts.
 
     Attributes:

@@ -21,6 +21,7 @@ from typing import Any
 
 from tests.bench.graphs import SHAPES, clockwork, shell_steps, terraform
 from tests.bench.jobs import job_rows
+from tests.bench.live import live_rows
 from tests.bench.peers import peer_rows
 
 CLOCKWORK = [sys.executable, "-m", "clockwork_nb.cli"]
@@ -175,6 +176,7 @@ def main() -> None:
             "peers": peer_rows(base, env, measure, args.steps, applied),
             "jobs": job_rows(base, env, measure),
             "plan": plan_rows(base, env, args.sizes, args.terraform_limit),
+            "live": live_rows(base),
         }
     finally:
         shutil.rmtree(base, ignore_errors=True)

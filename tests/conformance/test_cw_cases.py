@@ -17,6 +17,7 @@ from typing import Annotated, Any
 import pytest
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator
 
+from clockwork_nb.diagnostics import SUMMARY_LIMIT
 from clockwork_nb.intake.decode import Source, evaluate, read_configuration
 from clockwork_nb.intake.expressions import EvaluationContext
 from clockwork_nb.intake.variables import VariableInput
@@ -126,7 +127,7 @@ def test_case_comes_out_as_it_says(path: Path) -> None:
     ]
     shown = [(d.summary, d.note) for d in found.sorted()]
     assert sorted(places) == sorted(want.errors), shown
-    assert all(len(d.summary) <= 60 for d in found)
+    assert all(len(d.summary) <= SUMMARY_LIMIT for d in found)
     outputs = {o.name: o.value for o in desired.outputs}
     assert {name: outputs[name] for name in want.outputs} == want.outputs
     configs = {address: dict(r.config) for address, r in desired.resources.items()}

@@ -15,6 +15,7 @@ _INPUTS: Final = "clockwork_nb/session/planning_inputs.py"
 _SESSION: Final = "clockwork_nb/session/session.py"
 _JOBS: Final = "clockwork_nb/session/jobs.py"
 _OBSERVING: Final = "clockwork_nb/session/observing.py"
+_LATE: Final = "clockwork_nb/session/late_outputs.py"
 _FOLD: Final = "clockwork_nb/forge/fold.py"
 
 _TWICE: Final = "tests/integration/test_cli_apply_in_two_sections.py"
@@ -26,6 +27,10 @@ _IMPORTED: Final = "tests/unit/assembly/test_imported_resources.py"
 _REMOVED: Final = "tests/unit/assembly/test_removed_resources.py"
 _REPLACED: Final = "tests/unit/assembly/test_replacements_that_are_asked_for.py"
 _EXCLUDED: Final = "tests/unit/assembly/test_plan_excludes.py"
+_CACHED: Final = "tests/property/test_plans_with_and_without_what_earlier_ones_left.py"
+_EVALUATION: Final = "clockwork_nb/intake/evaluation.py"
+_EVALUATION_CACHE: Final = "clockwork_nb/intake/evaluation_cache.py"
+_PLAN_CACHE: Final = "clockwork_nb/assembly/plan_cache.py"
 _WAITS: Final = "tests/unit/assembly/test_what_waits_for_apply.py"
 
 MUTANTS: list[Mutant] = [
@@ -148,8 +153,23 @@ MUTANTS: list[Mutant] = [
         "waits", (f"{_TWICE}::test_checks_alone_run_no_apply_and_refuse_what_is_not_known",),
     ),
     Mutant(
+        "a-resumed-job-forgets-force", _JOBS,
+        '        session.edits = spec.get("edits", {})\n', "",
+        "asked", (f"{_TWICE}::test_what_was_said_about_edited_scripts_still_holds_when_the_job_was_resumed",),
+    ),
+    Mutant(
+        "outputs-of-what-failed-are-recorded", _LATE,
+        "or _stands_on(configuration, name) & undone", "",
+        "outputs", ("tests/integration/test_cli_plan_verbs.py::test_a_failed_apply_records_the_outputs_of_what_was_done",),
+    ),
+    Mutant(
+        "what-is-imported-is-overwritten-without-a-risk", _PLANNER,
+        'theirs = {"overwrite"} if', "theirs = set() if",
+        "asked", (_IMPORTED,),
+    ),
+    Mutant(
         "the-second-section-forgets-force", _SESSION,
-        "            built = self.build(planned, **self._edits)\n", "            built = self.build(planned)\n",
+        "            built = self.build(planned, **self.edits)\n", "            built = self.build(planned)\n",
         "asked", (f"{_TWICE}::test_what_was_said_about_edited_scripts_holds_for_both_sections",),
     ),
     Mutant(
@@ -163,5 +183,62 @@ MUTANTS: list[Mutant] = [
         "                needs = sorted({moved.get(need, need) for need in entry[\"dependencies\"]})\n",
         "                needs = entry[\"dependencies\"]\n",
         "names", (_FOLDED,),
+    ),
+    # --- what earlier plans left
+    Mutant(
+        "what-read-a-file-is-kept", _EVALUATION,
+        "        asked = evaluator.asked or len", "        asked = len",
+        "caches", (_CACHED,),
+    ),
+    Mutant(
+        "one-and-true-are-the-same-value", _EVALUATION_CACHE,
+        "        self._values[name] = value = before if identical(before, value) else value\n",
+        "        self._values[name] = value = before if before == value else value\n",
+        "caches", (_CACHED,),
+    ),
+    Mutant(
+        "other-trees-are-not-noticed", _EVALUATION_CACHE,
+        "            or found.attributes != node.attributes\n", "",
+        "caches", (_CACHED,),
+    ),
+    Mutant(
+        "other-needs-are-not-noticed", _EVALUATION_CACHE,
+        "            or not all(map(is_, found.needs, needs))\n", "",
+        "caches", (_CACHED,),
+    ),
+    Mutant(
+        "a-resource-that-is-referred-to-now-has-no-exports", _EVALUATION_CACHE,
+        "            or found.referenced is not referenced\n", "",
+        "caches", (_CACHED,),
+    ),
+    Mutant(
+        "another-state-is-not-noticed", _PLAN_CACHE,
+        "            or found.prior is not prior\n", "",
+        "caches", (_CACHED,),
+    ),
+    Mutant(
+        "what-was-looked-at-again-is-not-noticed", _PLAN_CACHE,
+        "            or found.observed != observed\n", "",
+        "caches", (_CACHED,),
+    ),
+    Mutant(
+        "another-reason-is-not-noticed", _PLAN_CACHE,
+        "            or found.because != because\n", "",
+        "caches", (_CACHED,),
+    ),
+    Mutant(
+        "what-a-decision-is-about-is-not-noticed", _PLAN_CACHE,
+        "            or found.about != _about(instance)\n", "",
+        "caches", (_CACHED,),
+    ),
+    Mutant(
+        "another-key-is-not-noticed", _PLAN_CACHE,
+        "        if self._key != key:\n", "        if self._key is None:\n",
+        "caches", (_CACHED,),
+    ),
+    Mutant(
+        "another-place-in-the-order-is-not-noticed", _PLAN_CACHE,
+        " or action.needs != needs:\n", ":\n",
+        "caches", (_CACHED,),
     ),
 ]  # fmt: skip

@@ -10,6 +10,7 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from clockwork_nb.diagnostics import SUMMARY_LIMIT
 from clockwork_nb.intake.decode import Source, evaluate, read_configuration
 from clockwork_nb.intake.expressions import EvaluationContext
 from clockwork_nb.intake.lexer import number
@@ -115,7 +116,7 @@ def test_any_expression_has_a_value_or_one_error_with_a_place(expression: str) -
     assert len(found) == 1 - len(desired.outputs)
     for d in found:
         assert d.subject is not None and d.subject.end <= len(text)
-        assert len(d.summary) <= 60
+        assert len(d.summary) <= SUMMARY_LIMIT
 
 
 def _value(text: str) -> Any:

@@ -14,6 +14,7 @@ from clockwork_nb.assembly.plan import Plan
 from clockwork_nb.assembly.planfile import decode_plan, encode_plan
 from clockwork_nb.assembly.prior import PriorResource, PriorState
 from clockwork_nb.canonical import canonical_json, parse_json
+from clockwork_nb.errors import InvalidInputError
 from clockwork_nb.intake.desired import Desired, ResourceInstance
 from clockwork_nb.intake.values import Unknown, contains_unknown
 from clockwork_nb.ports import Observation
@@ -46,7 +47,15 @@ class Case:
 
     def plan(self, desired: Desired | None = None, prior: PriorState | None = None, **options: Any) -> Plan:
         chosen = {**self.options, **options}
-        return plan_of(desired or self.desired, prior or self.prior, self.observed, **chosen)
+        if options.get("destroy"):
+            chosen.pop("replaced", None)
+        try:
+            return plan_of(desired or self.desired, prior or self.prior, self.observed, **chosen)
+        except InvalidInputError as error:
+            if "replace" not in error.details:
+                raise
+            del chosen["replaced"]  # it is left out by what else was asked for
+            return plan_of(desired or self.desired, prior or self.prior, self.observed, **chosen)
 
 
 def case(seed: int) -> Case:
@@ -72,9 +81,13 @@ def case(seed: int) -> Case:
         options["excluded"] = (
             rng.sample(names, 1) if rng.random() < 0.7 else [f"{rng.choice(names).partition('.')[0]}.*"]
         )
-    if known.resources and rng.random() < 0.3:
-        options["replaced"] = rng.sample(sorted(known.resources), 1)
-    return Case(rng, desired, known, prior, observed, options)
+    makes = [a for a in sorted(known.resources) if not a.startswith("check.")]
+    if makes and rng.random() < 0.3:
+        options["replaced"] = rng.sample(makes, 1)
+    made = Case(rng, desired, known, prior, observed, options)
+    if made.plan().replaced != tuple(options.get("replaced", ())):
+        del options["replaced"]
+    return made
 
 
 def moves(desired: Desired, prior: PriorState, rng: random.Random) -> dict[str, tuple[str, ...]]:

@@ -40,7 +40,7 @@ def test_what_differs_is_put_right_and_shown_as_drift(world: Any) -> None:
     plan = world.plan(wanted, None, {"file.a": there(mode="0600")})
     change = world.change(plan, "file.a")
     assert (change.kind, change.imported) == ("update", "out/a")
-    assert change.reason == "taken over, changed outside: mode"
+    assert change.reason == "taken over, changed outside: mode" and change.risk == ("overwrite",)
     assert [d.address for d in plan.drift] == ["file.a"] and world.order(plan) == ["file.a:write_file"]
 
 

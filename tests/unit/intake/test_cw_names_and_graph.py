@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from clockwork_nb.diagnostics import SUMMARY_LIMIT
 from clockwork_nb.intake.graph import cycles, order
 from clockwork_nb.intake.names import did_you_mean, nearest, shown, summary
 
@@ -33,8 +34,8 @@ def test_texts_for_people() -> None:
     assert did_you_mean("zzz", ["port"]) == ""
     assert shown("a") == '"a"'
     assert len(shown("a" * 100)) < 45
-    assert summary("x" * 60) == "x" * 60
-    assert len(summary("x" * 61)) == 60
+    assert summary("x" * SUMMARY_LIMIT) == "x" * SUMMARY_LIMIT
+    assert len(summary("x" * (SUMMARY_LIMIT + 1))) == SUMMARY_LIMIT
 
 
 def test_order_follows_needs_and_keeps_the_given_order_among_equals() -> None:

@@ -9,6 +9,7 @@ import pytest
 from pydantic import AliasChoices, BaseModel, ConfigDict, Field, model_validator
 from pydantic_core import PydanticCustomError
 
+from clockwork_nb.diagnostics import SUMMARY_LIMIT
 from clockwork_nb.intake.schema import attribute_names
 from clockwork_nb.intake.values import Unknown
 
@@ -113,7 +114,7 @@ def test_sentences(wide: Language, body: str, code: str, note: str, marked: str)
     found_code, summary, found_note, found_marked = only(wide, body)
     assert (found_code, found_note, found_marked) == (code, note, marked)
     assert 'wide "w"' in summary
-    assert len(summary) <= 60
+    assert len(summary) <= SUMMARY_LIMIT
 
 
 def test_a_model_may_give_a_hint(wide: Language) -> None:
