@@ -6,13 +6,10 @@ Importing this package loads no Jupyter module and nothing heavy; the names belo
 
 from __future__ import annotations
 
-import logging
 from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
 __all__ = ["ClockworkError", "Session", "__version__", "load_ipython_extension", "unload_ipython_extension"]
-
-logging.getLogger(__name__).addHandler(logging.NullHandler())
 
 if TYPE_CHECKING:
     from clockwork_nb.errors import ClockworkError

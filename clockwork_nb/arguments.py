@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Iterable
-from typing import Any, NoReturn
+from functools import partial
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from clockwork_nb.errors import InvalidInputError
-from clockwork_nb.jobs.events import MAX_QUORUM
-from clockwork_nb.policy import TIERS
-from clockwork_nb.session.options import PlanOptions
+
+if TYPE_CHECKING:
+    from clockwork_nb.session.options import PlanOptions
 
 __all__ = [
     "Parser",
@@ -18,6 +19,7 @@ __all__ = [
     "add_approval",
     "add_budgets",
     "add_drift",
+    "add_edits",
     "add_environment",
     "add_job",
     "add_lock",
@@ -25,6 +27,7 @@ __all__ = [
     "add_quorum",
     "add_section",
     "add_targets",
+    "add_variable_files",
     "add_variables",
     "budgets_of",
     "plan_options",
@@ -53,9 +56,19 @@ class Parser(argparse.ArgumentParser):
     What is misspelt is told with the nearest word that there is.
     """
 
+    stray = ""
+    """What else to say about a word that means nothing here."""
+
     def __init__(self, *args: object, **kwargs: object) -> None:
         kwargs.setdefault("allow_abbrev", False)
+        # argparse makes a formatter for every flag that is added, and asks the terminal for its width each time.
+        kwargs.setdefault("formatter_class", partial(argparse.HelpFormatter, width=80))
         super().__init__(*args, **kwargs)  # type: ignore[arg-type]
+
+    def format_help(self) -> str:
+        """Return the help text, as wide as the terminal."""
+        self.formatter_class = argparse.HelpFormatter
+        return super().format_help()
 
     def error(self, message: str) -> NoReturn:
         """Report a wrong flag as our own error.
@@ -88,7 +101,8 @@ class Parser(argparse.ArgumentParser):
 
         near = nearest(word, known)
         shown = word if len(word) <= 60 else f"{word[:60]}…"
-        self.error(f"there is no {shown!r} here" + (f"; did you mean {near!r}?" if near else ""))
+        told = f"there is no {shown!r} here" + (f"; did you mean {near!r}?" if near else "")
+        raise InvalidInputError(f"{self.prog}: {told}", hint=f"{self.stray}\nSee {self.prog} --help".lstrip())
 
 
 ALLOWED = ("terraform",)
@@ -141,10 +155,15 @@ def add_variables(parser: argparse.ArgumentParser, text: str) -> None:
     parser.add_argument("--var", metavar="NAME=VALUE", type=_pair, action="append", default=[], help=text)
 
 
+def add_variable_files(parser: argparse.ArgumentParser) -> None:
+    """Add files with values for variables."""
+    parser.add_argument("--var-file", metavar="FILE", action="append", default=[], help="read variables from a file")
+
+
 def add_plan(parser: argparse.ArgumentParser) -> None:
     """Add what decides a plan."""
     add_variables(parser, "set a variable")
-    parser.add_argument("--var-file", metavar="FILE", action="append", default=[], help="read variables from a file")
+    add_variable_files(parser)
     add_targets(parser)
     parser.add_argument("--replace", metavar="ADDRESS", action="append", default=[], help="make this anew")
     add_allowed(parser)
@@ -172,7 +191,7 @@ def add_targets(parser: argparse.ArgumentParser) -> None:
 def add_drift(parser: argparse.ArgumentParser) -> None:
     """Add what decides which drift is looked for."""
     add_variables(parser, "set a variable")
-    parser.add_argument("--var-file", metavar="FILE", action="append", default=[], help="read variables from a file")
+    add_variable_files(parser)
     add_targets(parser)
     add_allowed(parser)
 
@@ -185,6 +204,8 @@ def add_lock(parser: argparse.ArgumentParser) -> None:
 
 def add_section(parser: argparse.ArgumentParser) -> None:
     """Add what decides how steps run."""
+    from clockwork_nb.policy import TIERS
+
     parser.add_argument("--timeout-per-step", metavar="SECONDS", type=seconds, help="shorten every step's time limit")
     parser.add_argument("--parallelism", metavar="N", type=_count, default=8, help="steps at once (default 8)")
     parser.add_argument(
@@ -197,6 +218,11 @@ def add_apply(parser: argparse.ArgumentParser) -> None:
     add_plan(parser)
     add_section(parser)
     parser.add_argument("--auto-approve", action="store_true", help="record the approval as 'auto': no person approved")
+    add_edits(parser)
+
+
+def add_edits(parser: argparse.ArgumentParser) -> None:
+    """Add which of a script's two authors wins: a person or the compiler."""
     edits = parser.add_mutually_exclusive_group()
     edits.add_argument("--keep-edits", action="store_true", help="hand-edited scripts win over regenerated ones")
     edits.add_argument("--force", action="store_true", help="regenerated scripts win; your edits are kept aside")
@@ -249,6 +275,8 @@ def add_quorum(parser: argparse.ArgumentParser) -> None:
 
 
 def _quorum(text: str) -> int:
+    from clockwork_nb.jobs.events import MAX_QUORUM
+
     return _whole(text, MAX_QUORUM)
 
 
@@ -270,6 +298,8 @@ def add_approval(parser: argparse.ArgumentParser) -> None:
 
 def plan_options(args: argparse.Namespace, *, destroy: bool = False) -> PlanOptions:
     """Return the plan options that parsed *args* ask for."""
+    from clockwork_nb.session.options import PlanOptions
+
     return PlanOptions(
         destroy=destroy,
         targets=tuple(getattr(args, "target", ())),

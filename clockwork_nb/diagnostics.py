@@ -6,8 +6,12 @@ import enum
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
-__all__ = ["Diagnostic", "Diagnostics", "Severity", "SourcePos", "SourceRange", "SourceText"]
+__all__ = ["SUMMARY_LIMIT", "Diagnostic", "Diagnostics", "Severity", "SourcePos", "SourceRange", "SourceText"]
+
+SUMMARY_LIMIT = 120
+"""Characters that a summary may have: room for two long names and what is wrong with them."""
 
 
 class Severity(enum.StrEnum):
@@ -62,8 +66,7 @@ class SourceText:
         return (SourceText, (self.name, self.text))
 
 
-@dataclass(frozen=True, slots=True)
-class SourcePos:
+class SourcePos(NamedTuple):
     """A place: line and column from 1, offset in code points from 0."""
 
     line: int
@@ -71,8 +74,7 @@ class SourcePos:
     offset: int
 
 
-@dataclass(frozen=True, slots=True)
-class SourceRange:
+class SourceRange(NamedTuple):
     """A half-open stretch ``[start, end)`` of one source; lines and columns are worked out when asked for."""
 
     source: SourceText
@@ -112,7 +114,7 @@ class SourceRange:
 class Diagnostic:
     """One finding.
 
-    ``summary`` is at most 60 characters and names the thing; ``note`` is what the caret line says
+    ``summary`` is at most `SUMMARY_LIMIT` characters and names the thing; ``note`` is what the caret line says
     ("did you mean …"); ``detail`` is one or more sentences; ``trail`` is a list of further places, each with a
     sentence (a cycle, an earlier declaration).
     """

@@ -118,13 +118,13 @@ class ClockworkError(Exception):
         out["details"] = details
         return out
 
-    def text_lines(self) -> list[str]:
-        """Return what a person reads: the diagnostics with their carets, else one line, then the hint."""
-        from clockwork_nb.render.diagnostics import render_text
-
+    def text_lines(self, columns: int = 120) -> list[str]:
+        """Return what a person reads: the diagnostics with their carets, in *columns* columns, else one line; the hint."""
         lines: list[str] = []
         if self.diagnostics:
-            lines += render_text(self.diagnostics).splitlines()
+            from clockwork_nb.render.diagnostics import render_text
+
+            lines += render_text(self.diagnostics, columns=columns).splitlines()
             lines += ["", self.message]
         else:
             lines.append(f"error: {self.message}  [{self.code}]")
@@ -291,10 +291,10 @@ class ApprovalRequiredError(ClockworkError):
     code = "E_CHECKPOINT_APPROVAL_REQUIRED"
     exit_code = 4
 
-    def text_lines(self) -> list[str]:
+    def text_lines(self, columns: int = 120) -> list[str]:
         """Return the question as it is: waiting is no mistake."""
         if type(self) is not ApprovalRequiredError:
-            return super().text_lines()
+            return super().text_lines(columns)
         return [self.message, *self.hint.splitlines()]
 
 

@@ -6,7 +6,6 @@ is refused, and so is one with a key that is not known, since a misspelt rule is
 
 from __future__ import annotations
 
-import difflib
 import os
 import re
 import stat
@@ -52,7 +51,8 @@ class Policy:
     """What the operator laid down. The default is what holds without a file.
 
     Attributes:
-        auto_approve: risk classes; a plan all of whose classes are among them needs no person. Empty: every plan does.
+        auto_approve: risk classes; a plan all of whose classes are among them needs no person, so one without any class
+            needs none either. Empty: every plan does.
         allowed_roots: absolute folders outside a project that steps may write below, when they declare it.
         require_confinement: the weakest tier that steps may run under, ``""`` for what the machine offers.
         allow_data: what may run while planning.
@@ -134,6 +134,8 @@ def parse_policy(data: bytes, source: Path | None = None) -> Policy:
     values: dict[str, Any] = {}
     for key, value in document.items():
         if key not in _KEYS:
+            import difflib
+
             near = difflib.get_close_matches(key, _KEYS, 1)
             raise InvalidInputError(
                 f"{what}: {key[:80]!r} is no key of a policy" + (f"; did you mean {near[0]!r}?" if near else ""),

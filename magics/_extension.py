@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import sys
 from typing import Any
 
 from clockwork_nb.magics._context import BUTTONS_SINCE, current_request, front_end, kernel_version, notebook_file
 from clockwork_nb.magics._transform import await_magics
+from clockwork_nb.notices import log
 
 __all__ = ["load", "unload"]
 
@@ -64,11 +64,11 @@ def _greeting(shell: Any) -> str:
     if not file.known:
         parts[-1] += " (this front end does not say which notebook this is: %cw_workspace NAME chooses)"
     try:
-        from clockwork_nb.forge.facts import collect_facts
+        from clockwork_nb.forge.confinement import probe
 
-        facts = collect_facts()
+        tier = probe().tier
     except OSError as error:
-        logging.getLogger(__name__).warning("this machine could not be looked at: %s", error)
+        log(__name__).warning("this machine could not be looked at: %s", error)
         return " · ".join(parts)
-    parts.append(f"confinement {facts.confinement}")
+    parts.append(f"confinement {tier}")
     return " · ".join(parts)

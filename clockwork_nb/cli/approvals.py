@@ -11,6 +11,8 @@ from clockwork_nb.errors import ApprovalRequiredError, InvalidInputError
 from clockwork_nb.session.jobs import Jobs
 
 if TYPE_CHECKING:
+    from datetime import timedelta
+
     from clockwork_nb.cli.output import Output
     from clockwork_nb.settings import Settings
     from clockwork_nb.signing import Signer
@@ -20,10 +22,8 @@ __all__ = ["approve", "reject"]
 
 def approve(args: argparse.Namespace, out: Output) -> int:
     """Approve the plan a job waits for; without ``--plan`` it is shown and you are asked."""
-    from clockwork_nb.session.stores import parse_age
-
     jobs = Jobs()
-    expires = parse_age(args.expires) if args.expires else None
+    expires = _lifetime(args.expires) if args.expires else None
     plan, bundle = args.plan, args.bundle
     if plan is None:
         plan, bundle = _ask_for_plan(jobs, args, out)
@@ -43,6 +43,12 @@ def approve(args: argparse.Namespace, out: Output) -> int:
     else:
         out.text(f"Next      clockwork job resume {args.job}")
     return 0
+
+
+def _lifetime(text: str) -> timedelta:
+    from clockwork_nb.session.stores import parse_age
+
+    return parse_age(text)
 
 
 def _key(args: argparse.Namespace, settings: Settings) -> Signer | None:
@@ -69,7 +75,7 @@ def _ask_for_plan(jobs: Jobs, args: argparse.Namespace, out: Output) -> tuple[st
             "which plan? There is nobody to ask here",
             hint=f"clockwork approve {args.job} {asked['naming']} --reason …",
         )
-    out.text(plan_text(document, digest, color=out.color))
+    out.text(plan_text(document, digest, color=out.color, width=out.columns))
     if "edited by hand" in asked["summary"]:
         out.text(f"\n{visible(asked['summary'])}")
     if notable := jobs.notable(args.job):

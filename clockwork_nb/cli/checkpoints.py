@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from clockwork_nb.errors import InvalidInputError
 from clockwork_nb.ids import check_job_id
 from clockwork_nb.session import checkpoints
-from clockwork_nb.session.runs import open_store
+from clockwork_nb.session.job_store import open_store
 from clockwork_nb.settings import load_settings
 
 if TYPE_CHECKING:

@@ -18,20 +18,7 @@ if TYPE_CHECKING:
     from clockwork_nb.cli.signals import Stop
     from clockwork_nb.store.files import Waiting
 
-__all__ = ["add_claim", "claim_of"]
-
-
-def add_claim(parser: argparse.ArgumentParser) -> None:
-    """Add the flags that say what to do when somebody runs the job."""
-    how = parser.add_mutually_exclusive_group()
-    how.add_argument("--wait", action="store_true", help="wait until whoever runs the job is gone")
-    how.add_argument(
-        "--take-over", action="store_true", help="replace whoever runs the job, also a living one; needs --reason"
-    )
-    parser.add_argument(
-        "--override-env", action="store_true", help="go on in another environment, this once; needs --reason"
-    )
-    parser.add_argument("--reason", metavar="TEXT", default="", help="why; it is recorded")
+__all__ = ["claim_of"]
 
 
 def claim_of(args: argparse.Namespace, out: Output, *, stop: Stop | None = None) -> Claim:

@@ -3,30 +3,33 @@
 from __future__ import annotations
 
 import argparse
-from typing import Any
+from typing import TYPE_CHECKING
 
 from clockwork_nb.arguments import add_approval, add_job
+from clockwork_nb.cli.verbs import add_json
+
+if TYPE_CHECKING:
+    from clockwork_nb.cli.verbs import Verbs
 
 __all__ = ["add"]
 
 _MODULE = "clockwork_nb.cli.approvals"
 
 
-def _verb(verbs: Any, name: str, text: str) -> argparse.ArgumentParser:
-    parser: argparse.ArgumentParser = verbs.add_parser(name, help=text, description=text[:1].upper() + text[1:] + ".")
-    parser.set_defaults(module=_MODULE, run=name)
-    parser.add_argument("--json", action="store_true", help="one JSON document on stdout")
-    add_job(parser)
-    add_approval(parser)
+def add(verbs: Verbs) -> None:
+    """Add the verbs to *verbs*."""
+    decision = (add_json, add_job, add_approval, _by)
+    verbs.add("approve", "approve the plan a job waits for", *decision, _approve, module=_MODULE)
+    verbs.add("reject", "refuse the plan a job waits for; the job ends", *decision, module=_MODULE)
+
+
+def _by(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--by", metavar="NAME", help="who you say you are; recorded as a claim beside the system's user"
     )
-    return parser
 
 
-def add(verbs: Any) -> None:
-    """Add the verbs to *verbs*."""
-    parser = _verb(verbs, "approve", "approve the plan a job waits for")
+def _approve(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--plan", metavar="DIGEST", help="the plan's digest, 8 digits or more; without it you are asked"
     )
@@ -43,4 +46,3 @@ def add(verbs: Any) -> None:
         const="",
         help="sign it with the ssh-agent's key, or the one named",
     )
-    _verb(verbs, "reject", "refuse the plan a job waits for; the job ends")

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-import argparse
-from typing import Any
+from typing import TYPE_CHECKING
+
+from clockwork_nb.cli.verbs import add_json
+
+if TYPE_CHECKING:
+    from clockwork_nb.cli.verbs import Verbs
 
 __all__ = ["add"]
 
 
-def add(verbs: Any) -> None:
+def add(verbs: Verbs) -> None:
     """Add the verb to *verbs*."""
     text = "say what this machine offers and where things are"
-    parser: argparse.ArgumentParser = verbs.add_parser("doctor", help=text, description=text)
-    parser.set_defaults(module="clockwork_nb.cli.machine", run="doctor")
-    parser.add_argument("--json", action="store_true", help="one JSON document on stdout")
+    verbs.add("doctor", text, add_json, module="clockwork_nb.cli.machine", description=text)

@@ -3,66 +3,71 @@
 from __future__ import annotations
 
 import argparse
-from typing import Any
+from typing import TYPE_CHECKING
 
-from clockwork_nb.arguments import Parser, add_lock
+from clockwork_nb.arguments import add_lock
+from clockwork_nb.cli.verbs import add_place
+
+if TYPE_CHECKING:
+    from clockwork_nb.cli.verbs import Flags, Verbs
 
 __all__ = ["add"]
 
 _MODULE = "clockwork_nb.cli.state"
 
 
-def _verb(verbs: Any, name: str, text: str) -> argparse.ArgumentParser:
-    parser: argparse.ArgumentParser = verbs.add_parser(name, help=text, description=text[:1].upper() + text[1:] + ".")
-    parser.set_defaults(module=_MODULE, run=f"state_{name}")
-    parser.add_argument("-C", dest="root", metavar="DIR", default=".", help="the folder with the *.cw files")
-    parser.add_argument("--workspace", metavar="NAME", default="", help="a second workspace of that folder")
-    parser.add_argument("--json", action="store_true", help="one JSON document on stdout")
-    return parser
+def add(verbs: Verbs) -> None:
+    """Add the verbs to *verbs*."""
+    verbs.add_group("state", "look at the recorded state, and edit it", _state_verbs)
 
 
-def _edit(verbs: Any, name: str, text: str) -> argparse.ArgumentParser:
-    parser = _verb(verbs, name, text)
+def _state_verbs(verbs: Verbs) -> None:
+    def view(name: str, text: str, *flags: Flags) -> None:
+        verbs.add(name, text, add_place, *flags, module=_MODULE, run=f"state_{name}")
+
+    def edit(name: str, text: str, *flags: Flags) -> None:
+        view(name, text, _edit, *flags)
+
+    view("list", "list what is recorded, with its status", _list)
+    view("show", "show all that is recorded of one resource", _one)
+    edit("mv", "give a recorded resource another address; changes nothing in the world", _mv)
+    edit("rm", "forget recorded resources; what they stand for stays as it is", _rm)
+    edit("taint", "mark a resource as not to be relied on: the next apply does it again", _one)
+    edit("untaint", "take that mark away", _one)
+    view("pull", "write the state's document to stdout")
+    edit("push", "put a state's document in the place of the recorded one", _push)
+    view("history", "list the edits of this state, oldest first")
+
+
+def _edit(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--auto-approve", action="store_true", help="do not ask; the history says that nobody was asked"
     )
     parser.add_argument("--reason", metavar="TEXT", default="", help="why; it is recorded")
     add_lock(parser)
-    return parser
 
 
-def add(verbs: Any) -> None:
-    """Add the verbs to *verbs*."""
-    group = verbs.add_parser("state", help="look at the recorded state, and edit it")
-    state = group.add_subparsers(metavar="VERB", dest="state_verb", required=True, parser_class=Parser)
-
-    parser = _verb(state, "list", "list what is recorded, with its status")
-    parser.add_argument("patterns", metavar="ADDRESS", nargs="*", help="only these; * and ? stand for any characters")
-
-    parser = _verb(state, "show", "show all that is recorded of one resource")
+def _one(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("address", metavar="ADDRESS")
 
-    parser = _edit(state, "mv", "give a recorded resource another address; changes nothing in the world")
+
+def _list(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("patterns", metavar="ADDRESS", nargs="*", help="only these; * and ? stand for any characters")
+
+
+def _mv(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("source", metavar="FROM")
     parser.add_argument("target", metavar="TO")
 
-    parser = _edit(state, "rm", "forget recorded resources; what they stand for stays as it is")
+
+def _rm(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "patterns", metavar="ADDRESS", nargs="+", help="what to forget; * and ? stand for any characters"
     )
 
-    parser = _edit(state, "taint", "mark a resource as not to be relied on: the next apply does it again")
-    parser.add_argument("address", metavar="ADDRESS")
 
-    parser = _edit(state, "untaint", "take that mark away")
-    parser.add_argument("address", metavar="ADDRESS")
-
-    _verb(state, "pull", "write the state's document to stdout")
-
-    parser = _edit(state, "push", "put a state's document in the place of the recorded one")
+def _push(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("file", metavar="FILE", help="what state pull wrote, and you have edited")
     parser.add_argument(
         "--force", action="store_true", help="also one of another lineage, or an older one; needs --reason"
     )
-
-    _verb(state, "history", "list the edits of this state, oldest first")

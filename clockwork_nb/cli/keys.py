@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -62,10 +63,17 @@ def keys_trust(args: argparse.Namespace, out: Output) -> int:
             out.note("Its line in allowed_signers was not changed: you wrote it yourself, or it is an own key.")
         return 0
     source = args.source or args.pack
-    if not source or not args.fingerprint:
+    if not source:
         raise InvalidInputError(
-            "which key, and with which fingerprint?",
-            hint="clockwork keys trust KEYFILE|PACK --fingerprint SHA256:… --name NAME",
+            "which key is to be trusted?", hint="clockwork keys trust KEYFILE|PACK --fingerprint SHA256:… --name NAME"
+        )
+    if not args.fingerprint:
+        found = keys.fingerprint_in(Path(source))
+        raise InvalidInputError(
+            f"is the fingerprint that the owner of this key told you {found}?",
+            hint="Compare it on another way than the one that the file came on, and only then:\n"
+            f"  clockwork keys trust {shlex.quote(source)} --fingerprint {found} --name NAME",
+            details={"fingerprint": found},
         )
     document = keys.trust_key_of(
         Path(source),

@@ -51,6 +51,7 @@ def _facts() -> dict[str, Any]:
         ("confinement", f"{confinement.tier}   {confinement.reason}".rstrip()),
         ("", f"strict is not offered: {not_strict}" if not_strict else "strict on demand (--confinement strict)"),
         ("policy", policy["text"]),
+        *([("", f"nobody is asked about {policy['unasked']}")] if policy.get("unasked") else []),
         ("engine", _engine_line(facts.engine)),
         ("runtimes", ", ".join(f"{k} {v}".strip() for k, v in sorted(facts.runtimes.items()))),
         ("job store", _store_line(settings.home)),
@@ -69,7 +70,7 @@ def _facts() -> dict[str, Any]:
             "strict_reason": not_strict,
             **policy["demand"],
         },
-        "policy": {k: v for k, v in policy.items() if k not in {"text", "demand"}},
+        "policy": {k: v for k, v in policy.items() if k not in {"text", "demand", "unasked"}},
         "facts": facts.to_document(),
         "home": str(settings.home),
         "config": str(settings.config),
@@ -80,7 +81,7 @@ def _facts() -> dict[str, Any]:
 
 def _policy(settings: Settings) -> dict[str, Any]:
     """Return the operator's policy for people and machines, and whether this machine meets its demand."""
-    from clockwork_nb.session.policy import operator_policy, tier_for
+    from clockwork_nb.session.policy import operator_policy, tier_for, unasked_words
 
     path = settings.config / POLICY_NAME
     try:
@@ -94,13 +95,16 @@ def _policy(settings: Settings) -> dict[str, Any]:
         demand = {"runs_under": tier_for(settings, policy).tier}
     except ClockworkError as error:
         return {**found, "text": f"{text}; {error.message}", "demand": {"runs_under": "", "refused": error.message}}
-    return {**found, "text": f"{text}; steps run under {demand['runs_under']}", "demand": demand}
+    text = f"{text}; steps run under {demand['runs_under']}"
+    return {**found, "text": text, "demand": demand, "unasked": unasked_words(policy)}
 
 
 def _engine_line(engine: str) -> str:
     """Return which container engine services with an image run in."""
     if engine == "process":
         return "process   no container engine is here; services run as supervised processes"
+    if engine.startswith("process "):
+        return f"process   {engine.partition(' ')[2].strip('()')}; services run as supervised processes"
     return f"{engine}   services with an image run in it, others as supervised processes"
 
 

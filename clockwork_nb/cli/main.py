@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import gc
 import importlib
-import logging
 import os
 import sys
-import traceback
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from clockwork_nb import __version__
 from clockwork_nb.cli.signals import Terminated, catch_terminate
 from clockwork_nb.errors import ClockworkError, InterruptedByUserError, InvalidInputError, TerminatedError
+from clockwork_nb.notices import told_to
 
 if TYPE_CHECKING:
     import argparse
@@ -24,14 +22,17 @@ if TYPE_CHECKING:
 
 __all__ = ["entry", "main"]
 
-_GROUPS = ("pipeline", "state", "jobs", "approvals", "checkpoints", "submit", "packs", "runbooks", "stores", "machine")
+_GROUPS = (
+    "pipeline", "state", "jobs", "approvals", "checkpoints", "submit", "packs", "keys", "runbooks", "stores", "machine",
+)  # fmt: skip
 _SINGLE_HOST = "--i-know-single-host"
 _SAVED = "What was finished is saved: clockwork job list"
 
 
 def build_parser() -> Parser:
-    """Return the parser with every verb; each verb names its module and is imported when it runs."""
+    """Return the parser with every verb; the flags of one are made when it is named, its module is imported when it runs."""
     from clockwork_nb.arguments import Parser
+    from clockwork_nb.cli.verbs import verbs_of
 
     parser = Parser(
         prog="clockwork",
@@ -41,7 +42,7 @@ def build_parser() -> Parser:
     parser.add_argument("--version", action="version", version=f"clockwork {__version__}")
     text = "no other machine uses the job store, whatever file system it is on; with any verb (also CW_SINGLE_HOST=1)"
     parser.add_argument(_SINGLE_HOST, action="store_true", help=text)
-    verbs = parser.add_subparsers(metavar="VERB", dest="verb", required=True, parser_class=Parser)
+    verbs = verbs_of(parser)
     for group in _GROUPS:
         importlib.import_module(f"clockwork_nb.cli.flags_{group}").add(verbs)
     return parser
@@ -54,7 +55,11 @@ def entry() -> None:
     gc.set_threshold(200_000, 20, 100)
     catch_terminate()
     _open_streams()
-    sys.exit(main(sys.argv[1:]))
+    try:
+        status = main(sys.argv[1:])
+    finally:
+        gc.freeze()  # the interpreter looks for garbage once more at its end, when all of it goes anyway
+    sys.exit(status)
 
 
 def _open_streams() -> None:
@@ -81,32 +86,22 @@ def main(argv: Sequence[str]) -> int:
         os.environ["CW_SINGLE_HOST"] = "1"  # read where the settings are, here and in the processes we start
         argv = [word for word in ours if word != _SINGLE_HOST] + list(argv[len(ours) :])
     out = Output(json="--json" in ours)
-    warnings = _Warnings(out)
-    logging.getLogger("clockwork_nb").addHandler(warnings)
+
+    def warn(text: str) -> None:
+        from clockwork_nb.render.text import visible
+
+        out.note(f"note: {visible(text)}")
+
     try:
-        status = _run(argv, out)
+        with told_to(warn):
+            status = _run(argv, out)
     except ClockworkError as error:
         out.error(error)
         return error.exit_code
-    finally:
-        logging.getLogger("clockwork_nb").removeHandler(warnings)
     if out.lost and status == 0:
         out.error(ClockworkError(out.lost, hint="The command itself was carried out."))
         return ClockworkError.exit_code
     return status
-
-
-class _Warnings(logging.Handler):
-    """Shows people what the rooms of the house warn of; a library that is not run from a terminal leaves it to its user."""
-
-    def __init__(self, out: Output) -> None:
-        super().__init__(logging.WARNING)
-        self._out = out
-
-    def emit(self, record: logging.LogRecord) -> None:
-        from clockwork_nb.render.text import visible
-
-        self._out.note(f"note: {visible(record.getMessage())}")
 
 
 def _run(argv: Sequence[str], out: Output) -> int:
@@ -132,6 +127,8 @@ def _run(argv: Sequence[str], out: Output) -> int:
     except ClockworkError:
         raise
     except Exception as error:
+        import traceback
+
         traceback.print_exc()
         raise ClockworkError(
             f"this is a defect of clockwork: {type(error).__name__}: {error}",
@@ -143,7 +140,7 @@ def _run(argv: Sequence[str], out: Output) -> int:
 def _foreign(error: OSError) -> ClockworkError:
     """Return our error for one of the operating system that no room of the house foresaw."""
     try:
-        Path.cwd()
+        os.getcwd()  # noqa: PTH109 - pathlib is not needed for anything else here
     except FileNotFoundError:
         return InvalidInputError("the current folder is not there any more", hint="Go to one that is: cd …")
     where = f"{error.filename}: " if error.filename else ""

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import os
-import select
 import sys
 import threading
 from typing import TYPE_CHECKING, Any, Final, TextIO
@@ -20,6 +18,9 @@ if TYPE_CHECKING:
 __all__ = ["Output"]
 
 _LOOK_S: Final = 0.1
+_NARROWEST: Final = 72
+_USUAL: Final = 120
+_WIDEST: Final = 140
 
 
 class Output:
@@ -39,6 +40,11 @@ class Output:
         """Whether a reader went away."""
         self._open_line = False
         self._lock = threading.Lock()
+
+    @property
+    def columns(self) -> int:
+        """How many columns what is printed on stdout should take: the terminal's, or 120 where there is none."""
+        return _columns(sys.stdout)
 
     def text(self, text: str) -> None:
         """Print *text* for people on stdout; nothing with ``--json``."""
@@ -65,6 +71,8 @@ class Output:
                 _silence(stream)
 
     def _pass_on(self, handle: int, data: bytes, give_up: Callable[[], bool]) -> None:
+        import select
+
         left = memoryview(data)
         while left:
             # What select(2) calls writable takes PIPE_BUF bytes without making anybody wait.
@@ -89,8 +97,10 @@ class Output:
     def document(self, value: Any) -> None:
         """Print one JSON document on stdout; nothing without ``--json``."""
         if self.json:
+            from clockwork_nb.render.json_text import indented
+
             plain = sys.stdout.encoding.lower() not in {"utf-8", "utf8"}
-            self._write(sys.stdout, json.dumps(value, indent=2, sort_keys=True, ensure_ascii=plain) + "\n")
+            self._write(sys.stdout, indented(value, ascii_only=plain) + "\n")
 
     def binary(self, data: bytes) -> None:
         """Write *data* to stdout as it is; nothing with ``--json``."""
@@ -109,8 +119,10 @@ class Output:
     def error(self, error: ClockworkError) -> None:
         """Print *error* on stderr: its text, or the envelope of contracts.md."""
         if not self.json:
-            self._write(sys.stderr, "\n".join(error.text_lines()) + "\n")
+            self._write(sys.stderr, "\n".join(error.text_lines(_columns(sys.stderr))) + "\n")
             return
+        import json
+
         from clockwork_nb.clock import SystemClock, rfc3339
 
         envelope = {
@@ -132,6 +144,15 @@ class Output:
         except OSError as error:
             self.lost = self.lost or f"cannot write to {stream.name}: {error.strerror}"
             _silence(stream)
+
+
+def _columns(stream: TextIO) -> int:
+    """Return how many columns what goes to *stream* should take: the terminal's within reason, if it is one."""
+    try:
+        found = os.get_terminal_size(stream.fileno()).columns
+    except (OSError, ValueError):  # no terminal, or not even a file
+        return _USUAL
+    return min(_WIDEST, max(_NARROWEST, found)) if found else _USUAL  # some terminals do not know their width
 
 
 def _silence(stream: TextIO) -> None:

@@ -44,15 +44,17 @@ def plan(args: argparse.Namespace, out: Output) -> int:
         raise InvalidInputError(f"the plan cannot be saved as {args.out}", hint="Name a file in a folder that exists.")
     with working(out, "planning"):
         planned = session.plan(_options(args, destroy=args.destroy))
-    out.text(planned.text(color=out.color))
+    if not out.json:  # thousands of lines take longer to lay out than to plan
+        out.text(planned.text(color=out.color, width=out.columns))
     if args.out:
         _save(planned, Path(args.out), session)
         again = "".join(f" --var={name}=…" for name in sorted(_secret(planned) & {k for k, _ in args.var}))
         command = f"clockwork apply{_place(args)} {shlex.quote(args.out)}{again}"
         out.text(f"Saved     {args.out}    apply exactly this:  {command}")
-    elif not planned.is_empty:
-        out.text(_next_lines(args, planned))
-    out.document(_document(planned))
+    elif not (out.json or planned.is_empty):
+        out.text(("" if planned.document["outputs"] else "\n") + _next_lines(args, planned))
+    if out.json:
+        out.document(_document(planned))
     return 2 if args.detailed_exitcode and planned.has_changes else 0
 
 
@@ -116,7 +118,7 @@ def build(args: argparse.Namespace, out: Output) -> int:
         planned = session.plan(_options(args))
         built = None if planned.is_empty else session.build(planned, keep_edits=args.keep_edits, force=args.force)
     if built is None:
-        out.text(planned.text(color=out.color))
+        out.text(planned.text(color=out.color, width=out.columns))
         out.document({"scripts": [], "steps": []})
         return 0
     out.text(built.text(color=out.color))
@@ -218,7 +220,7 @@ def validate(args: argparse.Namespace, out: Output) -> int:
         count = len(errors)
         raise ConfigurationError(f"{count} error{'s' if count != 1 else ''}.", diagnostics=found)
     if found:
-        out.note(render_text(found, color=False))
+        out.note(render_text(found, columns=out.columns))
     out.text("The configuration is valid.")
     return 0
 
@@ -231,7 +233,7 @@ def show(args: argparse.Namespace, out: Output) -> int:
         from clockwork_nb.workspace import read_input
 
         saved = decode_plan(read_input(Path(args.file)))
-        out.text(plan_text(saved.document, saved.digest, color=out.color))
+        out.text(plan_text(saved.document, saved.digest, color=out.color, width=out.columns))
         out.document({**saved.document, "plan_digest": saved.digest})
         return 0
     from clockwork_nb.render.state import state_text

@@ -33,7 +33,7 @@ def run_section(
         ApprovalRequiredError: there is nobody to ask. ApprovalDeniedError: the answer was no.
     """
     if section.is_empty:
-        out.text(section.planned.text(color=out.color))
+        out.text(section.planned.text(color=out.color, width=out.columns))
         out.document(section.outcome().to_document())
         return 0
     while True:
@@ -57,7 +57,7 @@ def decide(section: Section, out: Output, *, settings: Settings, auto_approve: b
         ApprovalRequiredError: there is nobody to ask, or no answer. ApprovalDeniedError: the answer was no.
     """
     try:
-        out.text(section.planned.text(color=out.color))
+        out.text(section.planned.text(color=out.color, width=out.columns))
         if section.edited:
             from clockwork_nb.render.gate import edited_words
 

@@ -96,7 +96,7 @@ def _short(path: Path) -> str:
 
 def demo(args: argparse.Namespace, out: Output) -> int:
     """Run the quickstart, approving and resuming the same job at each decision, and verify its pack: six lines."""
-    from clockwork_nb.render.plan import change_words
+    from clockwork_nb.render.plan_words import change_words
     from clockwork_nb.runbook.run import resume_notebook as resume
     from clockwork_nb.runbook.run import run_notebook
     from clockwork_nb.session.jobs import Jobs

@@ -90,7 +90,7 @@ def _submit(spec: JobSpec, root: Path, args: argparse.Namespace, out: Output, *,
 
 def _detach(job: SpecJob, args: argparse.Namespace, out: Output) -> int:
     from clockwork_nb.session.background import start_detached
-    from clockwork_nb.session.runs import open_store
+    from clockwork_nb.session.job_store import open_store
 
     settings, job_id = job.session.settings, job.run.job_id
     job.run.close("detached")
@@ -300,7 +300,7 @@ def _submit_other(spec: JobSpec, root: Path, args: argparse.Namespace, out: Outp
 def _detach_other(args: argparse.Namespace, out: Output) -> int:
     from clockwork_nb.ids import new_job_id
     from clockwork_nb.session.background import start_command_detached
-    from clockwork_nb.session.runs import open_store
+    from clockwork_nb.session.job_store import open_store
 
     if args.spec == "-":
         raise InvalidInputError("a job in the background cannot read its spec from here", hint="Name a file.")

@@ -81,6 +81,8 @@ class StepLines:
 
     def begin(self, section: Section, events: Sequence[EventView]) -> Callable[[EventView], None]:
         """Return what is told *section*'s events, after the job's *events* so far."""
+        if self._out.json:
+            return lambda event: None  # nothing would be printed
         from clockwork_nb.jobs.progress import RunProgress
         from clockwork_nb.render.progress import ProgressPrinter
 

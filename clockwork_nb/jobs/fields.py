@@ -7,7 +7,6 @@ text without U+0000 and without half surrogates, keys of the table only.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
 from typing import Any, Final, Protocol
 
 from clockwork_nb.errors import InvalidInputError
@@ -55,19 +54,23 @@ class FieldType(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
 class Optional:
     """A field whose key may be absent; null is never allowed."""
 
-    of: FieldType
+    __slots__ = ("of",)
+
+    def __init__(self, of: FieldType) -> None:
+        self.of = of
 
 
-@dataclass(frozen=True, slots=True)
 class Text:
     """Text of at most *limit* bytes in UTF-8; *empty* says whether it may have none."""
 
-    limit: int = 4096
-    empty: bool = True
+    __slots__ = ("empty", "limit")
+
+    def __init__(self, limit: int = 4096, *, empty: bool = True) -> None:
+        self.limit = limit
+        self.empty = empty
 
     def check(self, value: Any, where: str) -> None:
         """See `FieldType.check`."""
@@ -93,21 +96,26 @@ class Text:
         return out if self.empty else {**out, "minLength": 1}
 
 
-@dataclass(frozen=True, slots=True)
 class Pattern:
     """Text that matches *regex* as a whole; *says* is for people."""
 
-    regex: str
-    says: str
-    compiled: re.Pattern[str] = field(init=False, repr=False, compare=False)
+    __slots__ = ("_compiled", "regex", "says")
 
-    def __post_init__(self) -> None:
-        """Compile once."""
-        object.__setattr__(self, "compiled", re.compile(self.regex))
+    def __init__(self, regex: str, says: str) -> None:
+        self.regex = regex
+        self.says = says
+        self._compiled: re.Pattern[str] | None = None
+
+    @property
+    def compiled(self) -> re.Pattern[str]:
+        """The regular expression, compiled when it is first asked for: a command that reads no event needs none."""
+        if self._compiled is None:
+            self._compiled = re.compile(self.regex)
+        return self._compiled
 
     def check(self, value: Any, where: str) -> None:
         """See `FieldType.check`."""
-        if type(value) is not str or self.compiled.fullmatch(value) is None:
+        if type(value) is not str or (self._compiled or self.compiled).fullmatch(value) is None:
             raise EventInvalidError(f"{where} must be {self.says}")
 
     def schema(self) -> dict[str, Any]:
@@ -115,12 +123,14 @@ class Pattern:
         return {"type": "string", "pattern": f"^(?:{self.regex})$"}
 
 
-@dataclass(frozen=True, slots=True)
 class Int:
     """An integer from *low* to *high*, both included."""
 
-    low: int = 0
-    high: int = MAX_INT
+    __slots__ = ("high", "low")
+
+    def __init__(self, low: int = 0, high: int = MAX_INT) -> None:
+        self.low = low
+        self.high = high
 
     def check(self, value: Any, where: str) -> None:
         """See `FieldType.check`."""
@@ -134,9 +144,10 @@ class Int:
         return {"type": "integer", "minimum": self.low, "maximum": self.high}
 
 
-@dataclass(frozen=True, slots=True)
 class Flag:
     """True or false."""
+
+    __slots__ = ()
 
     def check(self, value: Any, where: str) -> None:
         """See `FieldType.check`."""
@@ -167,12 +178,14 @@ class Choice:
         return {"enum": list(self.words)}
 
 
-@dataclass(frozen=True, slots=True)
 class ListOf:
     """A list of at most *limit* values of one type."""
 
-    of: FieldType
-    limit: int = 1024
+    __slots__ = ("limit", "of")
+
+    def __init__(self, of: FieldType, limit: int = 1024) -> None:
+        self.of = of
+        self.limit = limit
 
     def check(self, value: Any, where: str) -> None:
         """See `FieldType.check`."""

@@ -6,7 +6,7 @@ import shlex
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from clockwork_nb.render.plan import change_words, risk_words
+from clockwork_nb.render.plan_words import change_words, risk_words
 from clockwork_nb.render.text import short_digest, visible
 
 __all__ = ["edited_words", "runbook_place", "waiting_text"]

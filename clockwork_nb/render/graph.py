@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from clockwork_nb.render.plan import SIGNS
+from clockwork_nb.render.plan_words import SIGNS
 from clockwork_nb.render.text import columns_of, pad, plural, visible
 
 __all__ = [

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from html import escape as _escape
 from typing import Final, TypeAlias
 
 from clockwork_nb.render.text import visible
@@ -33,7 +32,9 @@ _ATTRIBUTE: Final = re.compile(r"(?!on)[a-zA-Z][a-zA-Z0-9:-]*")
 
 def text(value: str) -> Markup:
     """Return *value* as text: HTML characters escaped, hidden characters shown as escapes, line ends and tabs kept."""
-    return Markup(_escape(visible(value, keep="\n\t"), quote=True))
+    from html import escape  # the table of all entities comes with it, and no terminal needs that
+
+    return Markup(escape(visible(value, keep="\n\t"), quote=True))
 
 
 def fragment(*children: Child) -> Markup:

@@ -20,6 +20,7 @@ __all__ = [
     "job_status_text",
 ]
 
+_LIST_HEAD: Final = ("job", "status", "name", "progress", "last moved")
 _COLORS: Final = {"completed": "ok", "running": "info", "canceled": "muted", "queued": "muted", "paused": "warn"}
 
 
@@ -189,17 +190,15 @@ def _columns(view: Mapping[str, Any]) -> tuple[str, str, str, str]:
 
 
 def job_list_text(views: Sequence[Mapping[str, Any]], *, color: bool = False) -> str:
-    """Return jobs as a table, one a line, in the order given; a sentence when there are none."""
+    """Return jobs as a table with a head, one a line, in the order given; a sentence when there are none."""
     if not views:
         return "No jobs yet."
     paint = Paint(color)
-    rows = [(visible(view["id"]), *_columns(view)) for view in views]
+    rows = [_LIST_HEAD, *((visible(view["id"]), *_columns(view)) for view in views)]
     widths = [max(columns_of(row[i]) for row in rows) for i in range(5)]
-    lines = []
-    for row in rows:
-        cells = [pad(cell, width) for cell, width in zip(row, widths, strict=True)]
-        lines.append("  ".join((paint.bold(cells[0]), *cells[1:])).rstrip())
-    return "\n".join(lines)
+    head, *jobs = [[pad(cell, width) for cell, width in zip(row, widths, strict=True)] for row in rows]
+    lines = ["  ".join((paint.bold(cells[0]), *cells[1:])).rstrip() for cells in jobs]
+    return "\n".join([paint.dim("  ".join(head).rstrip()), *lines])
 
 
 def job_list_html(views: Sequence[Mapping[str, Any]]) -> str:
@@ -208,8 +207,7 @@ def job_list_html(views: Sequence[Mapping[str, Any]]) -> str:
         return str(
             wrap(element("div", element("div", "No jobs yet.", class_="cw-note"), class_="cw-card"), label="jobs")
         )
-    names = ("job", "status", "name", "progress", "last moved")
-    head = element("thead", element("tr", [element("th", name, scope="col") for name in names]))
+    head = element("thead", element("tr", [element("th", name, scope="col") for name in _LIST_HEAD]))
     body = element("tbody", [_list_row(view) for view in views])
     return str(wrap(element("div", element("table", head, body, class_="cw-plan"), class_="cw-card"), label="jobs"))
 

@@ -15,7 +15,8 @@ from clockwork_nb.render.verification import report_text
 __all__ = ["diff_text", "inspection_text", "proof_text"]
 
 _SHOWN_STEPS: Final = 60
-_SHOWN_FILES: Final = 12
+_SHOWN_FILES: Final = 40
+_LOGS: Final = "clockwork/logs/"
 _SHOWN_CHANGES: Final = 8
 _TEXT: Final = 100
 _LABEL: Final = 14
@@ -112,11 +113,13 @@ def _section(section: Document) -> list[str]:
 
 def _files(files: Sequence[Document]) -> list[str]:
     total = sum(f["size"] for f in files)
-    largest = sorted(files, key=lambda f: (-f["size"], f["path"]))[:_SHOWN_FILES]
+    # A log is what people look for and is small, so the smallest of the other files are left out first.
+    by_size = sorted(files, key=lambda f: (not str(f["path"]).startswith(_LOGS), -f["size"], f["path"]))
+    shown = by_size[:_SHOWN_FILES]
     lines = [f"Files  {plural(len(files), 'file')}, {sized(total)}"]
-    lines += [f"  {as_column(sized(f['size']), 9)}  {_clean(f['path'], 80)}" for f in largest]
-    if len(files) > len(largest):
-        lines.append(f"  and {len(files) - len(largest):,} smaller ones (--json shows all)")
+    lines += [f"  {as_column(sized(f['size']), 9)}  {_clean(f['path'], 80)}" for f in shown]
+    if len(files) > len(shown):
+        lines.append(f"  and {len(files) - len(shown):,} more (--json shows all)")
     return lines
 
 

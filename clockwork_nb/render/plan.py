@@ -6,110 +6,41 @@ and a plan just made look the same. Sealed and unknown values stay words.
 
 from __future__ import annotations
 
-import difflib
 import json
-import re
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from clockwork_nb.render.html import Child, Markup, element, fragment
-from clockwork_nb.render.text import Paint, clip, clip_middle, columns_of, pad, plural, short_digest, visible
+from clockwork_nb.render.plan_words import (
+    SIGNS,
+    change_words,
+    changing_addresses,
+    checks_of,
+    commands_of,
+    drift_words,
+    is_empty,
+    later_words,
+    needs_approval,
+    needs_words,
+    not_loaded_words,
+    nothing_words,
+    output_value,
+    risk_words,
+    sides_of,
+    title_of,
+)
+from clockwork_nb.render.text import Paint, clip, clip_middle, columns_of, folded, pad, plural, short_digest, visible
 from clockwork_nb.render.theme import wrap
-from clockwork_nb.render.values import ABSENT, changed_middle, is_sealed, value_text
+from clockwork_nb.render.values import value_text
 
-__all__ = ["SIGNS", "change_words", "needs_approval", "plan_html", "plan_text", "risk_words", "step_words"]
+__all__ = ["plan_html", "plan_text"]
 
-SIGNS: Final = {
-    "create": "+", "update": "~", "replace": "±", "delete": "-", "verify": "✓", "forget": "∅", "noop": " ", "run": "▸",
-    "move": "→", "import": "↘",
-}  # fmt: skip
-"""The sign of each kind of change."""
-
-_ORDER: Final = ("create", "update", "replace", "delete", "forget", "move", "import", "run", "verify")
-_PLAIN: Final = re.compile(r"[\w./:@+-]{1,64}")
 _DIFF_LINES: Final = 400
 _STEPS_SHOWN: Final = 100
 _ADDRESS_COLUMNS: Final = (28, 48)
-_PLAIN_REASONS: Final = frozenset({"new", "everything is removed"})
-_DESCRIBE_COLUMNS: Final = 25
-
-
-def change_words(document: Mapping[str, Any], *, unchanged: bool = True, verb: str = "to ") -> str:
-    """Return how many resources each kind of change has: ``2 to create, 1 to update, 7 unchanged``."""
-    counts: dict[str, int] = {}
-    for change in document["changes"]:
-        counts[change["kind"]] = counts.get(change["kind"], 0) + 1
-    parts = [f"{counts[kind]:,} {verb}{kind}" for kind in _ORDER if kind in counts]
-    later = sum(1 for change in document["changes"] if change.get("deferred"))
-    if later:
-        parts.append(f"{later:,} of them later")
-    if unchanged and "noop" in counts:
-        parts.append(f"{counts['noop']:,} unchanged")
-    return ", ".join(parts)
-
-
-def risk_words(document: Mapping[str, Any]) -> str:
-    """Return all risk classes of the plan, sorted, ``", "`` between; empty for none."""
-    return ", ".join(sorted({visible(risk) for change in document["changes"] for risk in change["risk"]}))
-
-
-def needs_approval(document: Mapping[str, Any]) -> bool:
-    """Return whether the plan changes anything, so that somebody has to agree (contracts: approvals)."""
-    return any(change["kind"] not in {"noop", "verify"} for change in document["changes"]) or any(
-        output["before"] != output["after"] for output in document["outputs"]
-    )
-
-
-def _is_empty(document: Mapping[str, Any]) -> bool:
-    return not needs_approval(document) and not document["actions"]["steps"]
-
-
-def step_words(step: Mapping[str, Any]) -> str:
-    """Return the few words that say what one step of the ActionList looks at: a URL and what it expects, else its reason."""
-    args = step.get("args", {})
-    words = []
-    target = args.get("url", args.get("path"))
-    if isinstance(target, str):
-        words.append(visible(target))
-    expect = args.get("expect", args.get("status"))
-    if isinstance(expect, (str, int)) and not isinstance(expect, bool):
-        words.append(f"expects {visible(str(expect))}")
-    return clip(" ".join(words) or visible(str(step.get("reason", ""))), 100)
-
-
-def _checks(document: Mapping[str, Any]) -> dict[str, list[str]]:
-    """Return address → the checks that follow its change."""
-    out: dict[str, list[str]] = {}
-    for step in document["actions"]["steps"]:
-        if str(step["name"]).startswith("verify"):
-            words = f"{visible(step['name'])} {step_words(step)}".rstrip()
-            out.setdefault(step["address"], []).append(words)
-    return out
-
-
-def _commands(document: Mapping[str, Any]) -> dict[str, str]:
-    """Return address → the command of a job spec's step, on one line."""
-    steps = (step for step in document["actions"]["steps"] if step["change"] == "run")
-    return {step["address"]: visible(str(step.get("args", {}).get("command", ""))) for step in steps}
-
-
-def _needs(change: Mapping[str, Any], changing: frozenset[str]) -> str:
-    if change["kind"] in {"delete", "forget"}:
-        return ""
-    names = [visible(name) for name in change["dependencies"] if name in changing]
-    more = f" and {len(names) - 3} more" if len(names) > 3 else ""
-    return f"needs {', '.join(names[:3])}{more}" if names else ""
-
-
-def _changing(document: Mapping[str, Any]) -> frozenset[str]:
-    return frozenset(c["address"] for c in document["changes"] if c["kind"] not in {"noop", "verify"})
-
-
-def _title(change: Mapping[str, Any]) -> str:
-    # What "+ create" and "- delete" say by themselves is not said twice.
-    reason = "" if change["reason"] in _PLAIN_REASONS else visible(change["reason"])
-    later = f"later: {visible(change['deferred'])}" if change.get("deferred") else ""
-    return ", ".join(filter(None, (visible(change["describe"]), reason, later)))
+_TITLE_COLUMNS: Final = (25, 40)
+_INDENT: Final = 15
+"""Where the lines begin that go on with a change."""
 
 
 # --- text -------------------------------------------------------------------------------------------------------
@@ -139,7 +70,7 @@ def plan_text(
     rows = _change_lines(document, paint, width)
     if rows:
         lines += ["", *rows]
-    aside = _drift_lines(document, paint) + _not_loaded_lines(document, paint) + _later_lines(document, paint)
+    aside = _drift_lines(document, paint, width) + _not_loaded_lines(document, paint) + _later_lines(document, paint)
     if aside:
         lines += ["", *aside]
     outputs = _output_lines(document, width)
@@ -150,8 +81,8 @@ def plan_text(
 
 
 def _headline(document: Mapping[str, Any], digest: str, paint: Paint, observed_s: float | None) -> str:
-    if _is_empty(document):
-        return _nothing(document, observed_s)
+    if is_empty(document):
+        return nothing_words(document, observed_s)
     parts = [paint.bold(f"Plan {short_digest(digest)}"), change_words(document) or "outputs only"]
     if document["destroy"]:
         parts[0] = paint.bold(f"Destroy plan {short_digest(digest)}")
@@ -165,42 +96,80 @@ def _headline(document: Mapping[str, Any], digest: str, paint: Paint, observed_s
     return " · ".join(parts)
 
 
-def _nothing(document: Mapping[str, Any], observed_s: float | None) -> str:
-    count = sum(change["kind"] in {"noop", "verify"} for change in document["changes"])
-    observed = f" (observed in {observed_s:.1f} s)" if observed_s is not None else ""
-    if not count and (document["targets"] or document.get("excluded")):
-        return f"Nothing to do. Nothing of what is declared here was chosen{observed}."
-    if not count:
-        what = "Nothing is left to destroy" if document["destroy"] else "No resource is declared here"
-        return f"Nothing to do. {what}{observed}."
-    return f"Nothing to do. {plural(count, 'resource')} {'matches' if count == 1 else 'match'}{observed}."
-
-
 def _change_lines(document: Mapping[str, Any], paint: Paint, width: int) -> list[str]:
     shown = [change for change in document["changes"] if change["kind"] != "noop"]
-    if _is_empty(document):
+    if is_empty(document):
         return []
+    changing, checks, commands = changing_addresses(document), checks_of(document), commands_of(document)
     widest = max((columns_of(visible(c["address"])) for c in shown), default=0)
-    column = min(max(widest + 2, _ADDRESS_COLUMNS[0]), _ADDRESS_COLUMNS[1])
-    changing, checks, commands = _changing(document), _checks(document), _commands(document)
+    least, most = _ADDRESS_COLUMNS
+    column = min(max(widest + 2, least), max(least, min(most, width - 52)))
+    cells = [_cells(change, changing, width - 13 - column) for change in shown]
+    least, most = _TITLE_COLUMNS
+    second = max([least, *(wide for row in cells if row[1:] and (wide := columns_of(row[0]) + 2) <= most)])
     lines: list[str] = []
-    for change in shown:
+    for change, row in zip(shown, cells, strict=True):
         kind = change["kind"]
         sign = _paint_kind(paint, kind, f"{SIGNS[kind]} {kind:<9}")
         address = clip_middle(visible(change["address"]), column - 2)
-        risk = f"risk: {', '.join(map(visible, change['risk']))}" if change["risk"] else ""
+        first, *more = _laid_out(row, 13 + column, second, width)
+        lines.append(f"  {sign}{pad(address, column)}{first}".rstrip())
+        lines += [" " * _INDENT + line for line in more]
         attributes = change["attributes"] if kind != "verify" else []
-        carrier = next((a for a in attributes if a.get("forces_replacement")), None)
-        extra = [_needs(change, changing), "" if carrier else risk]
-        words = f"{pad(_title(change), _DESCRIBE_COLUMNS - 2)}  " + "".join(f"{word}       " for word in extra if word)
-        lines.append(f"  {sign}{pad(address, column)}{words}".rstrip())
+        carrier = _carrier(change)
         for attribute in attributes:
-            tail = risk if attribute is carrier else ""
-            lines.append(_attribute_line(attribute, attributes, tail, paint, width))
+            tail = _risk(change) if attribute is carrier else ""
+            lines += _attribute_lines(attribute, attributes, tail, paint, width)
         if kind != "verify":
-            lines += [f"             then {words}" for words in checks.get(change["address"], ())]
+            lines += [f"             then {clip(words, width - 18)}" for words in checks.get(change["address"], ())]
         if kind == "run" and commands.get(change["address"]):
             lines.append(f"             $ {clip(commands[change['address']], max(20, width - 15))}")
+    return lines
+
+
+def _carrier(change: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    """Return the attribute that forces a replacement, and beside which the risk is told; None when none does."""
+    if change["kind"] == "verify":
+        return None
+    return next((a for a in change["attributes"] if a.get("forces_replacement")), None)
+
+
+def _risk(change: Mapping[str, Any]) -> str:
+    return f"risk: {', '.join(map(visible, change['risk']))}" if change["risk"] else ""
+
+
+def _cells(change: Mapping[str, Any], changing: frozenset[str], room: int) -> list[str]:
+    """Return what stands behind the address: what it is and why it changes, what it needs, its risk.
+
+    What and why are two cells where they do not fit in *room* columns together.
+    """
+    what, why = title_of(change)
+    cells = [
+        ", ".join(filter(None, (what, why))),
+        needs_words(change, changing),
+        "" if _carrier(change) else _risk(change),
+    ]
+    if why and columns_of(cells[0]) > room:
+        cells[:1] = [what, why]
+    return [cell for n, cell in enumerate(cells) if cell or not n]
+
+
+def _laid_out(cells: Sequence[str], start: int, second: int, width: int) -> list[str]:
+    """Return *cells* side by side in lines of at most *width* columns: the first from column *start*, others indented.
+
+    The second cell begins *second* columns after the first where that leaves room. A first cell that is too long is
+    shortened, the others go on below.
+    """
+    lines = [clip_middle(cells[0], max(width - start, _TITLE_COLUMNS[0]))]
+    used = start + columns_of(lines[0])
+    for n, cell in enumerate(cells[1:]):
+        gap = max(2, second - columns_of(lines[0])) if not n else 7
+        if used + gap + columns_of(cell) <= width:
+            lines[-1] += " " * gap + cell
+            used += gap + columns_of(cell)
+        else:
+            lines += folded(cell, width - _INDENT)
+            used = _INDENT + columns_of(lines[-1])
     return lines
 
 
@@ -212,120 +181,53 @@ def _paint_kind(paint: Paint, kind: str, text: str) -> str:
     return painter[kind](text)
 
 
-def _attribute_line(
+def _attribute_lines(
     attribute: Mapping[str, Any], siblings: Sequence[Mapping[str, Any]], risk: str, paint: Paint, width: int
-) -> str:
-    column = min(max((columns_of(visible(a["path"])) for a in siblings), default=8), 30) + 2
-    room = max(16, (width - 15 - column - 3) // 2)
-    before, after = _sides(attribute, room)
+) -> list[str]:
+    column = max(10, min(max((columns_of(visible(a["path"])) for a in siblings), default=8), 30) + 2)
+    room = max(16, (width - _INDENT - column - 3) // 2)
+    before, after = sides_of(attribute, room)
     words = f"{paint.bad(''.join(before))} → {paint.good(''.join(after))}"
     plain = columns_of("".join(before)) + columns_of("".join(after)) + 3
-    line = f"{' ' * 15}{pad(clip_middle(visible(attribute['path']), 30), max(10, column))}{words}"
-    extra = [word for word in ("forces replacement" if attribute.get("forces_replacement") else "", risk) if word]
-    if extra:
-        line += " " * max(2, 16 - plain) + "       ".join(extra)
-    return line
+    line = f"{' ' * _INDENT}{pad(clip_middle(visible(attribute['path']), 30), column)}{words}"
+    tail = "       ".join(filter(None, ("forces replacement" if attribute.get("forces_replacement") else "", risk)))
+    if not tail:
+        return [line]
+    gap = max(2, 16 - plain)
+    if _INDENT + column + plain + gap + columns_of(tail) > width:
+        return [line, " " * (_INDENT + column) + tail]
+    return [line + " " * gap + tail]
 
 
-_Side = tuple[str, str, str]
-
-
-def _sides(attribute: Mapping[str, Any], columns: int) -> tuple[_Side, _Side]:
-    """Return (lead, changed, trail) of the value before and after, each in about *columns* columns."""
-    before, after = attribute["before"], attribute["after"]
-    if is_sealed(before) and is_sealed(after):
-        # Equal words on both sides would read as "no change".
-        return ("", value_text(before), ""), ("", f"{value_text(after)}, another value", "")
-    if isinstance(before, str) and isinstance(after, str) and len(before) + len(after) > 40:
-        old, new = changed_middle(before, after, columns - 2)
-        return _quoted(old), _quoted(new)
-    words = [ABSENT if value is None else value_text(value, columns) for value in (before, after)]
-    return ("", words[0], ""), ("", words[1], "")
-
-
-def _quoted(side: _Side) -> _Side:
-    lead, middle, trail = (value_text(part)[1:-1] for part in side)
-    return f'"{lead}', middle, f'{trail}"'
-
-
-def _drift_words(document: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """Return (address, sentence) for everything changed outside."""
-    kinds = {change["address"]: change["kind"] for change in document["changes"]}
-    # What the type says of its own action is nearer to the truth than a general word.
-    said = {step["address"]: visible(step["reason"]) for step in document["actions"]["steps"] if step.get("reason")}
-    endings = {
-        "noop": "it stays as it is",
-        "delete": "this plan deletes it",
-        "forget": "this plan forgets it",
-        "replace": "this plan makes it anew",
-    }
-    out = []
-    for drift in document["drift"]:
-        kind = kinds.get(drift["address"], "noop")
-        usual = "this plan makes it again" if drift["gone"] else said.get(drift["address"], "this plan puts it back")
-        ending = endings.get(kind, usual)
-        facts = [f"{visible(a['path'])} {_bare(a['recorded'])} → {_bare(a['observed'])}" for a in drift["attributes"]]
-        more = f" and {len(facts) - 3} more" if len(facts) > 3 else ""
-        detail = ", ".join(facts[:3]) + more or visible(drift["detail"])
-        what = "is gone" if drift["gone"] else "was changed outside"
-        out.append((visible(drift["address"]), f"{what}{f' ({detail})' if detail else ''}; {ending}"))
-    return out
-
-
-def _bare(value: Any) -> str:
-    if isinstance(value, str) and _PLAIN.fullmatch(value):
-        return value
-    return ABSENT if value is None else value_text(value, 40)
-
-
-def _drift_lines(document: Mapping[str, Any], paint: Paint) -> list[str]:
-    return [f"  {paint.warn('drift')}      {address} {words}" for address, words in _drift_words(document)]
-
-
-def _not_loaded_words(document: Mapping[str, Any]) -> list[tuple[str, str]]:
-    out = []
-    for item in document["not_loaded"]:
-        where = item["declared_in"]
-        known = f"file '{visible(where)}' was not read here"
-        if not where.endswith((".cw", ".cw.json")):
-            known = f"cell '{visible(where)}' has not been run here"
-        out.append((visible(item["address"]), known))
-    return out
+def _drift_lines(document: Mapping[str, Any], paint: Paint, width: int) -> list[str]:
+    lines = []
+    for address, words in drift_words(document):
+        first, *more = folded(f"{address} {words}", width - 13)
+        lines += [f"  {paint.warn('drift')}      {first}", *(" " * 13 + line for line in more)]
+    return lines
 
 
 def _not_loaded_lines(document: Mapping[str, Any], paint: Paint) -> list[str]:
-    return [f"  {paint.dim('not loaded')} {address}: {words}" for address, words in _not_loaded_words(document)]
-
-
-def _later_words(document: Mapping[str, Any]) -> str:
-    """Return what the reader must know when part of the plan waits; empty when nothing does."""
-    if not any(change.get("deferred") for change in document["changes"]):
-        return ""
-    return "what waits is planned again, and asked about again, when what it waits for is known"
+    return [f"  {paint.dim('not loaded')} {address}: {words}" for address, words in not_loaded_words(document)]
 
 
 def _later_lines(document: Mapping[str, Any], paint: Paint) -> list[str]:
-    words = _later_words(document)
+    words = later_words(document)
     return [f"  {paint.dim('later')}      {words}"] if words else []
 
 
 def _output_lines(document: Mapping[str, Any], width: int) -> list[str]:
     lines: list[str] = []
     for output in document["outputs"]:
-        after = _output_value(output, "after", width - 24)
+        after = output_value(output, "after", width - 24)
         was = ""
         if output["before"] is not None and output["before"] != output["after"]:
-            was = ", another value" if output["sensitive"] else f"   (was {_output_value(output, 'before', 40)})"
+            was = ", another value" if output["sensitive"] else f"   (was {output_value(output, 'before', 40)})"
         lead = "Outputs   " if not lines else " " * 10
-        lines.append(f"{lead}{visible(output['name'])} = {after}{was}")
+        line = f"{lead}{visible(output['name'])} = {after}"
+        fits = columns_of(line) + columns_of(was) <= width
+        lines += [line + was] if fits else [line, " " * 10 + was]
     return lines
-
-
-def _output_value(output: Mapping[str, Any], side: str, columns: int) -> str:
-    value = output[side]
-    if value is None:
-        return "(removed)" if side == "after" else ABSENT
-    return "(sensitive)" if output["sensitive"] else value_text(value, max(20, columns))
 
 
 # --- HTML -------------------------------------------------------------------------------------------------------
@@ -344,12 +246,12 @@ def plan_html(
     *graph* adds the dependency graph behind a disclosure. Arguments otherwise as `plan_text`.
     """
     body: list[Child] = [_html_header(document, digest, observed_s)]
-    if not _is_empty(document):
+    if not is_empty(document):
         body.append(_html_table(document))
-    body += [_note("drift", f"{address} {words}", "cw-warn") for address, words in _drift_words(document)]
-    body += [_note("not loaded", f"{address}: {words}", "cw-muted") for address, words in _not_loaded_words(document)]
-    if _later_words(document):
-        body.append(_note("later", _later_words(document), "cw-muted"))
+    body += [_note("drift", f"{address} {words}", "cw-warn") for address, words in drift_words(document)]
+    body += [_note("not loaded", f"{address}: {words}", "cw-muted") for address, words in not_loaded_words(document)]
+    if later_words(document):
+        body.append(_note("later", later_words(document), "cw-muted"))
     steps = document["actions"]["steps"]
     if graph and needs_approval(document):
         from clockwork_nb.render.graph import plan_graph_svg
@@ -364,9 +266,9 @@ def plan_html(
 
 
 def _html_header(document: Mapping[str, Any], digest: str, observed_s: float | None) -> Markup:
-    if _is_empty(document):
+    if is_empty(document):
         return element(
-            "header", element("b", "Nothing to do"), " ", element("span", _nothing(document, observed_s)[15:])
+            "header", element("b", "Nothing to do"), " ", element("span", nothing_words(document, observed_s)[15:])
         )
     risks = risk_words(document)
     title = "Destroy plan" if document["destroy"] else "Plan"
@@ -389,7 +291,7 @@ def _html_header(document: Mapping[str, Any], digest: str, observed_s: float | N
 
 
 def _html_table(document: Mapping[str, Any]) -> Markup:
-    changing, checks = _changing(document), _checks(document)
+    changing, checks = changing_addresses(document), checks_of(document)
     head = element("thead", element("tr", element("th", "change"), element("th", "resource")))
     rows = [_html_row(c, changing, checks) for c in document["changes"] if c["kind"] != "noop"]
     return element("table", head, element("tbody", rows), class_="cw-plan")
@@ -397,7 +299,7 @@ def _html_table(document: Mapping[str, Any]) -> Markup:
 
 def _html_row(change: Mapping[str, Any], changing: frozenset[str], checks: Mapping[str, list[str]]) -> Markup:
     kind = change["kind"]
-    words = [_title(change), _needs(change, changing)]
+    words = [", ".join(filter(None, title_of(change))), needs_words(change, changing)]
     if change["risk"]:
         words.append(f"risk: {', '.join(change['risk'])}")
     attributes = change["attributes"] if kind != "verify" else []
@@ -418,7 +320,7 @@ def _html_row(change: Mapping[str, Any], changing: frozenset[str], checks: Mappi
 
 
 def _html_attribute(attribute: Mapping[str, Any]) -> Markup:
-    before, after = _sides(attribute, 60)
+    before, after = sides_of(attribute, 60)
     forces = element("span", " forces replacement", class_="cw-muted") if attribute.get("forces_replacement") else None
     if before[0] and before[::2] == after[::2]:
         value = fragment(before[0], element("del", before[1]), " → ", element("ins", after[1]), before[2])
@@ -436,6 +338,8 @@ def _html_diff(attribute: Mapping[str, Any]) -> Markup | None:
     old, new = before.splitlines(), after.splitlines()
     if len(old) + len(new) > _DIFF_LINES:  # difflib is quadratic
         return element("div", f"{attribute['path']}: {len(old):,} → {len(new):,} lines", class_="cw-muted")
+    import difflib
+
     lines = list(difflib.unified_diff(old, new, "before", "after", lineterm=""))[2:]
     summary = element("summary", f"{attribute['path']}, line by line")
     return element("details", summary, element("pre", "\n".join(lines)))

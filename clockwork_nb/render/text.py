@@ -18,6 +18,7 @@ __all__ = [
     "clip_middle",
     "columns_of",
     "duration",
+    "folded",
     "pad",
     "plural",
     "short_digest",
@@ -95,6 +96,25 @@ def clip_middle(text: str, columns: int) -> str:
             break
         tail.append(character)
     return head + "…" + "".join(reversed(tail))
+
+
+def folded(text: str, columns: int) -> list[str]:
+    """Return *text* as lines of at most *columns* columns, broken at blanks; a longer word has a line of its own.
+
+    >>> folded("a file of the project", 10)
+    ['a file of', 'the', 'project']
+    """
+    lines: list[str] = []
+    used = 0
+    for word in text.split(" "):
+        wide = columns_of(word)
+        if lines and used + 1 + wide <= columns:
+            lines[-1] += f" {word}"
+            used += 1 + wide
+        else:
+            lines.append(word)
+            used = wide
+    return lines
 
 
 def plural(count: int, noun: str, nouns: str = "") -> str:

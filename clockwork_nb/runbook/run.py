@@ -24,8 +24,9 @@ from clockwork_nb.ports import Draft
 from clockwork_nb.runbook.guard import RunGuard
 from clockwork_nb.runbook.notebook import Notebook, read_notebook
 from clockwork_nb.runbook.outcome import CellFailure, cell_error, other_error, waiting_error
+from clockwork_nb.session.job_store import open_store
 from clockwork_nb.session.packs import ExportedPack, Packs
-from clockwork_nb.session.runs import Claim, JobRun, open_store
+from clockwork_nb.session.runs import Claim, JobRun
 from clockwork_nb.settings import Settings, load_settings
 
 if TYPE_CHECKING:

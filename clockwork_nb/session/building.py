@@ -8,7 +8,6 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from clockwork_nb.errors import InvalidTransitionError
-from clockwork_nb.secrets import seal
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -120,11 +119,10 @@ def build_bundle(
 
     if planned.plan is None:
         raise InvalidTransitionError("a recorded plan cannot be built again", hint="Plan again first.")
-    actions = [seal(a.to_document(), planned.plan.secret_key) for a in planned.plan.actions]
     bundle = compile_plan(planned.plan, types, facts)
-    check_bundle(bundle, actions)
+    check_bundle(bundle, planned.plan.actions)
     staged = stage(bundle, workspace.build_dir, keep_edits=keep_edits, force=force, live=tuple(live))
     if staged.edited or staged.conflicts:
-        check_bundle(staged.bundle, actions)
+        check_bundle(staged.bundle, planned.plan.actions)
     build_go_steps(staged.bundle)
     return Built(staged.bundle, staged, workspace.shown(workspace.build_dir), facts.confinement)

@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from clockwork_nb.canonical import digest, sha256_hex
-from clockwork_nb.diagnostics import Diagnostic, Severity
 from clockwork_nb.errors import ConfigurationError, InvalidInputError
-from clockwork_nb.intake.variables import VariableInput, read_variable_file
-from clockwork_nb.secrets import Sensitive
 from clockwork_nb.session.options import PlanOptions
 from clockwork_nb.workspace import Workspace, folder_sources, read_input, variable_files
 
 if TYPE_CHECKING:
+    from clockwork_nb.diagnostics import Diagnostic
     from clockwork_nb.intake.configuration import Configuration
     from clockwork_nb.intake.desired import Desired
+    from clockwork_nb.intake.evaluation_cache import EvaluationCache
+    from clockwork_nb.intake.variables import VariableInput
     from clockwork_nb.ports import Registry
 
 __all__ = ["CellReport", "ConfigurationSources"]
@@ -26,8 +26,7 @@ __all__ = ["CellReport", "ConfigurationSources"]
 _LATER = frozenset({"cw-unknown-reference", "cw-missing-variable"})
 
 
-@dataclass(frozen=True, slots=True)
-class CellReport:
+class CellReport(NamedTuple):
     """What one cell declares, and the warnings about it."""
 
     declared: Mapping[str, Any]
@@ -40,8 +39,7 @@ class _Text:
     data: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class _Given:
+class _Given(NamedTuple):
     """A value given to a variable; ``raw`` text is still to be converted to the declared type."""
 
     value: Any
@@ -53,16 +51,19 @@ class _Given:
 class ConfigurationSources:
     """Where the configuration of one workspace comes from, and its reading.
 
-    A folder workspace reads its files afresh each time; a notebook workspace holds its cells.
+    A folder workspace reads its files afresh each time; a notebook workspace holds its cells. *live*: what was evaluated
+    is kept for the next time.
     """
 
     workspace: Workspace
     types: Registry
     cw_vars: Mapping[str, str]
+    live: bool = False
     _cells: dict[str, _Text] = field(default_factory=dict)
     _loaded: list[Path] = field(default_factory=list)
     _set: dict[str, _Given] = field(default_factory=dict)
     _cache: Any = None
+    _evaluated: EvaluationCache | None = None
     _latest: tuple[list[Any], tuple[Configuration, list[Diagnostic]]] | None = None
 
     # --- what it is made of ---------------------------------------------------------------------------------------
@@ -81,9 +82,7 @@ class ConfigurationSources:
         self._cells[key] = _Text(shown, text.encode())
         configuration, found = self._read()
         mine = [d for d in found if d.subject is not None and d.subject.file == shown]
-        errors = [d for d in mine if d.severity is Severity.ERROR and d.code not in _LATER]
-        if errors:
-            raise ConfigurationError(_counted(errors), diagnostics=tuple(errors))
+        _refuse_errors(d for d in mine if d.code not in _LATER)
         return CellReport(self._declared(configuration).get(key, {}), tuple(d for d in mine if d.code not in _LATER))
 
     def drop_cell(self, key: str) -> None:
@@ -202,9 +201,7 @@ class ConfigurationSources:
             ConfigurationError: with every mistake.
         """
         configuration, found = self._read()
-        errors = [d for d in found if d.severity is Severity.ERROR]
-        if errors:
-            raise ConfigurationError(_counted(errors), diagnostics=tuple(errors))
+        _refuse_errors(found)
         return configuration
 
     def _sensitive_names(self) -> frozenset[str]:
@@ -213,6 +210,8 @@ class ConfigurationSources:
 
     def inputs(self, options: PlanOptions) -> list[VariableInput]:
         """Return every value given to a variable, lowest first (notebook.md, "Variables")."""
+        from clockwork_nb.intake.variables import VariableInput, read_variable_file
+
         given: list[VariableInput] = []
         folders = list(self._loaded)
         if not self.workspace.is_notebook:
@@ -284,17 +283,20 @@ class ConfigurationSources:
             ConfigurationError: with every mistake.
         """
         from clockwork_nb.intake.decode import evaluate
+        from clockwork_nb.intake.evaluation_cache import EvaluationCache
         from clockwork_nb.intake.expressions import EvaluationContext
 
         configuration = self.configuration()
         context = EvaluationContext(
             now=now, free_port=free_port, read_file=self._project_file, facts=facts, recorded=recorded
         )
-        desired, found = evaluate(configuration, types=self.types, inputs=self.inputs(options), context=context)
+        if self.live and self._evaluated is None:
+            self._evaluated = EvaluationCache()
+        desired, found = evaluate(
+            configuration, types=self.types, inputs=self.inputs(options), context=context, cache=self._evaluated
+        )
         items = found.sorted()
-        errors = [d for d in items if d.severity is Severity.ERROR]
-        if errors:
-            raise ConfigurationError(_counted(errors), diagnostics=tuple(errors))
+        _refuse_errors(items)
         return desired, items
 
     def _project_file(self, name: str) -> bytes:
@@ -306,9 +308,15 @@ class ConfigurationSources:
 
 
 def _hidden(item: VariableInput, secret: frozenset[str]) -> Any:
+    from clockwork_nb.secrets import Sensitive
+
     return Sensitive(item.value) if item.name in secret else item.value
 
 
-def _counted(errors: list[Diagnostic]) -> str:
-    count = len(errors)
-    return f"{count} error{'s' if count != 1 else ''}, nothing was planned."
+def _refuse_errors(found: Iterable[Diagnostic]) -> None:
+    from clockwork_nb.diagnostics import Severity
+
+    errors = [d for d in found if d.severity is Severity.ERROR]
+    if errors:
+        count = f"{len(errors)} error{'s' if len(errors) != 1 else ''}"
+        raise ConfigurationError(f"{count}, nothing was planned.", diagnostics=tuple(errors))

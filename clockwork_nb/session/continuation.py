@@ -12,6 +12,7 @@ from clockwork_nb.session.building import Built
 from clockwork_nb.session.opening import ask
 from clockwork_nb.session.planning import Planned
 from clockwork_nb.session.sections import Section, bind_drafts, put_evidence
+from clockwork_nb.session.staleness import moved_plan, recorded_plan
 
 if TYPE_CHECKING:
     from clockwork_nb.forge.bundle import Bundle
@@ -101,7 +102,7 @@ def _asked_for(run: JobRun, known: SectionState) -> set[str]:
 
 def _go_on(session: Session, run: JobRun, known: SectionState, options: PlanOptions) -> Section:
     """Return the section with exactly the plan and the bytes it was approved with."""
-    document: Mapping[str, Any] = parse_json(run.writer.get_blob(known.plan), what="the recorded plan")
+    document = recorded_plan(run, known)
     planned = Planned(document, digest(dict(document)))
     bundle_document = parse_json(run.writer.get_blob(known.bundle), what="the recorded bundle")
     secrets = _secrets_now(session, options) if _names_secrets(bundle_document) else {}
@@ -191,11 +192,8 @@ def _ask_again(session: Session, run: JobRun, known: SectionState, options: Plan
 
 
 def _moved(run: JobRun, known: SectionState, planned: Planned, built: Built) -> str:
-    from clockwork_nb.assembly.planfile import explain_stale
-
     if planned.digest != known.plan:
-        before = parse_json(run.writer.get_blob(known.plan), what="the recorded plan")
-        return "; ".join(explain_stale(before, planned.document)) or "the plan differs"
+        return "; ".join(moved_plan(run, known, planned)) or "the plan differs"
     if built.bundle.digest == known.bundle:
         return "the environment or the operator's policy is another one"
     edited = ", ".join(built.staged.edited)

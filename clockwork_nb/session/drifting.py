@@ -47,7 +47,7 @@ def find(session: Session, options: PlanOptions) -> Drifted:
     from clockwork_nb.assembly.adoption import rename
     from clockwork_nb.assembly.drift import find_drift
     from clockwork_nb.assembly.graph import Graph
-    from clockwork_nb.assembly.plan import drift_document
+    from clockwork_nb.assembly.plan_document import drift_document
     from clockwork_nb.assembly.targets import select
     from clockwork_nb.session.planning_inputs import gather
 

@@ -9,8 +9,6 @@ from __future__ import annotations
 import hashlib
 import hmac
 import os
-import platform
-import socket
 import stat
 import subprocess
 import sys
@@ -127,12 +125,12 @@ def _cwd() -> str:
 
 
 _PLAIN: Final[Mapping[str, Callable[[], str]]] = {
-    "arch": platform.machine,
+    "arch": lambda: os.uname().machine,
     "os": lambda: sys.platform,
-    "python": platform.python_version,
+    "python": lambda: sys.version.split(maxsplit=1)[0],
     "packages": _packages,
     "cwd": _cwd,
-    "hostname": socket.gethostname,
+    "hostname": lambda: os.uname().nodename,
 }
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import re
 import threading
 from collections.abc import Callable, Mapping, Sequence
@@ -10,9 +9,10 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 from clockwork_nb.canonical import canonical_json, parse_json
+from clockwork_nb.notices import log
 from clockwork_nb.ports import Draft, EventView
 from clockwork_nb.secrets import Redactor
-from clockwork_nb.session.late_outputs import late_outputs
+from clockwork_nb.session.late_outputs import late_outputs, settled_outputs
 from clockwork_nb.session.recovery import recovered_state
 
 if TYPE_CHECKING:
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Executed", "execute", "secret_variables"]
 
-_LOG: Final = logging.getLogger(__name__)
 _LOST_GRACE_S: Final = 0.5
 """From SIGTERM to SIGKILL for the steps of a job that another process has taken over."""
 
@@ -103,9 +102,9 @@ def execute(
     )  # fmt: skip
     with lock:
         if lock.left_behind and lock.left_behind.get("job") != run.job_id:
-            _LOG.warning("%s", left_behind_text(lock.left_behind))
+            log(__name__).warning("%s", left_behind_text(lock.left_behind))
         _end_orphans(session, run, section.number)
-        document, behind = recovered_state(workspace, session.settings, run)
+        document, behind = recovered_state(StateFile(workspace.folder), session.settings, run)
         check_unmoved(_state_before(run, known), document, job=run.job_id, section=section.number)
         if behind and document is not None:
             StateFile(workspace.folder).save(canonical_json(document))
@@ -142,8 +141,11 @@ def execute(
                 context=context,
                 on_event=tell,
             )
-        if result.error is None and section.verb == "apply" and result.state is not None:
-            late = late_outputs(session, section, result.state)
+        if section.verb == "apply" and result.state is not None and result.stopped != "lost":
+            if result.error is None:
+                late = late_outputs(session, section, result.state)
+            else:
+                late = settled_outputs(session, section, result.state, {*done, *result.done})
             if late != result.state["outputs"]:
                 told = {**result.state, "outputs": late}
                 StateFile(workspace.folder).save(canonical_json(told))
@@ -156,12 +158,12 @@ def execute(
 def _end_orphans(session: Session, run: JobRun, number: int) -> None:
     """End what a killed run left running and say so, to the person and in the job."""
     from clockwork_nb.jobs.commands import checkpoint
+    from clockwork_nb.session.job_store import open_store
     from clockwork_nb.session.orphans import clear_orphans, words_for
-    from clockwork_nb.session.runs import open_store
 
     words = words_for(*clear_orphans(open_store(session.settings)))
     if words:
-        _LOG.warning("%s", words)
+        log(__name__).warning("%s", words)
         run.writer.append([checkpoint("progress", words, section=number)])
 
 

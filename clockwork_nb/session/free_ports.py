@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import socket
 from collections.abc import Mapping
 
 from clockwork_nb.errors import AdapterFailedError
@@ -16,6 +15,8 @@ _FIRST, _LAST = 20_000, 32_000
 
 def is_free(port: int) -> bool:
     """Return whether a server could listen on 127.0.0.1:*port* now."""
+    import socket
+
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:

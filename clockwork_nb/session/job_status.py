@@ -8,9 +8,6 @@ from datetime import datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Final
 
-from clockwork_nb.jobs.approval import naming
-from clockwork_nb.jobs.budget import exceeded
-
 if TYPE_CHECKING:
     from clockwork_nb.jobs.budget import Counters
     from clockwork_nb.jobs.model import Decision, JobState, SectionState
@@ -161,10 +158,14 @@ def _question(state: JobState, decision: Decision, now: datetime) -> dict[str, A
 
 
 def _next(state: JobState, *, running: bool) -> list[str]:
+    from clockwork_nb.jobs.budget import exceeded
+
     job = state.job_id
     if state.final:
         return [f"clockwork jobpack export {job}"]
     if state.open_decisions:
+        from clockwork_nb.jobs.approval import naming
+
         named = naming(state, state.open_decisions[0].binds)
         return [
             f'clockwork approve {job} {named} --reason "…"  &&  clockwork job resume {job}',

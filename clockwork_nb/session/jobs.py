@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import replace
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal
 
@@ -18,21 +17,23 @@ from clockwork_nb.errors import (
     LeaseConflictError,
 )
 from clockwork_nb.ids import check_job_id
-from clockwork_nb.ports import Draft, EventView
-from clockwork_nb.session.approvals import Voice, open_decision, record_approval, record_rejection, refuse_own_tree
 from clockwork_nb.session.job_status import age, shown_reason, status_document
-from clockwork_nb.session.options import PlanOptions
-from clockwork_nb.session.runs import Claim, JobRun, open_store
+from clockwork_nb.session.job_store import list_store, open_store, read_store
 from clockwork_nb.settings import Settings, load_settings
 
 if TYPE_CHECKING:
+    import threading
     from datetime import timedelta
 
     from clockwork_nb.jobs.model import JobState
+    from clockwork_nb.ports import EventView
+    from clockwork_nb.session.runs import Claim, JobRun
     from clockwork_nb.session.sections import Section, SectionOutcome
     from clockwork_nb.session.session import Session
     from clockwork_nb.signing import Signer
     from clockwork_nb.store.blobs import BlobStore
+    from clockwork_nb.store.files import JobStore
+    from clockwork_nb.store.reading import JobReader
 
 __all__ = ["SPEC_ADAPTERS", "Jobs", "find_job"]
 
@@ -55,7 +56,16 @@ class Jobs:
     def __init__(self, settings: Settings | None = None, *, clock: Clock | None = None) -> None:
         self.settings = settings or load_settings()
         self.clock = clock or SystemClock()
-        self.store = open_store(self.settings)
+        self._list = list_store(self.settings)
+
+    @cached_property
+    def _reader(self) -> JobReader:
+        return read_store(self.settings)
+
+    @cached_property
+    def store(self) -> JobStore:
+        """The store itself, to write to."""
+        return open_store(self.settings)
 
     # --- looking --------------------------------------------------------------------------------------------------
 
@@ -75,7 +85,7 @@ class Jobs:
                 "steps": [s.steps_done, s.steps_done + s.steps_failed + s.steps_skipped] if s.finished else [0, 0],
                 "age": age(s.updated_at, self.clock.now()),
             }
-            for s in self.store.list()
+            for s in self._list.list()
         ]
 
     def state(self, job_id: str) -> JobState:
@@ -84,20 +94,20 @@ class Jobs:
         Raises:
             InvalidInputError: there is no such job. StoreCorruptError: its log is damaged.
         """
-        state: JobState = self.store.read(check_job_id(job_id)).state
-        return state
+        return self._reader.read(check_job_id(job_id)).state
 
     def status(self, job_id: str) -> dict[str, Any]:
         """Return what ``job status`` shows (`clockwork_nb.render.job.JobView` and more): the state, what it waits for,
         budgets, lease, and the next command.
         """
-        folder = self.store.existing(check_job_id(job_id))
-        quick = self.store.from_snapshot(folder, self.store.genesis(job_id))
-        state = self.store.read(job_id).state if quick is None else quick.state
-        blobs = self.store.blobs(job_id)
+        store = self._reader
+        folder = store.existing(check_job_id(job_id))
+        quick = store.from_snapshot(folder, store.genesis(job_id))
+        state = store.read(job_id).state if quick is None else quick.state
+        blobs = store.blobs(job_id)
         return status_document(
             state,
-            running=self.store.summary(job_id).running,
+            running=store.summary(job_id).running,
             snapshot=0 if quick is None else state.seq - len(quick.events),
             planned_steps=lambda plan: _planned_steps(blobs, plan),
             now=self.clock.now(),
@@ -107,7 +117,7 @@ class Jobs:
 
     def events(self, job_id: str) -> list[dict[str, Any]]:
         """Return the job's events as documents, oldest first."""
-        view = self.store.read(check_job_id(job_id))
+        view = self._reader.read(check_job_id(job_id))
         return [
             {"seq": e.seq, "created_at": e.created_at, "epoch": e.epoch, "type": e.type, "payload": dict(e.payload)}
             for e in view.events
@@ -119,10 +129,12 @@ class Jobs:
         Raises:
             InvalidTransitionError: it waits for nothing.
         """
+        from clockwork_nb.session.approvals import open_decision
+
         state = self.state(job_id)
         decision = open_decision(state)
         digest = str(decision.binds["plan"])
-        document: Mapping[str, Any] = parse_json(self.store.blobs(job_id).get(digest), what="the recorded plan")
+        document: Mapping[str, Any] = parse_json(self._reader.blobs(job_id).get(digest), what="the recorded plan")
         return document, digest
 
     def question(self, job_id: str) -> dict[str, str]:
@@ -133,6 +145,7 @@ class Jobs:
             InvalidTransitionError: it waits for nothing.
         """
         from clockwork_nb.jobs.approval import naming
+        from clockwork_nb.session.approvals import open_decision
 
         state = self.state(job_id)
         decision = open_decision(state)
@@ -147,10 +160,11 @@ class Jobs:
         Raises:
             InvalidTransitionError: it waits for nothing.
         """
+        from clockwork_nb.session.approvals import open_decision
         from clockwork_nb.session.building import notable_of
 
         state = self.state(job_id)
-        blobs = self.store.blobs(job_id)
+        blobs = self._reader.blobs(job_id)
         document = parse_json(blobs.get(str(open_decision(state).binds["bundle"])), what="the recorded bundle")
         where = parse_json(state.spec, what="the job's spec").get("workspace")
         folder = Path(where["folder"]) if where else self.settings.work_folder(job_id)
@@ -179,6 +193,8 @@ class Jobs:
             UnsafeOperationError: asked from inside the job's own processes.
             InvalidInputError: *plan* is too short or another plan. InvalidTransitionError: nothing waits.
         """
+        from clockwork_nb.session.approvals import Voice, record_approval
+
         voice = Voice(by or self.settings.user, via, claimed, key)
         return record_approval(
             self.store, self.settings, self.state(job_id), voice, plan=plan, bundle=bundle, reason=reason, expires=expires,
@@ -191,6 +207,8 @@ class Jobs:
         Raises:
             UnsafeOperationError, InvalidTransitionError: as `approve`.
         """
+        from clockwork_nb.session.approvals import Voice, record_rejection
+
         voice = Voice(by or self.settings.user, via, claimed)
         done = record_rejection(
             self.store, self.settings, self.state(job_id), voice, reason=reason, now=self.clock.now()
@@ -222,7 +240,7 @@ class Jobs:
 
         state = self.state(job_id)
         draft = request_stop(state, "pause", by=self.settings.user, reason=reason, drain=not now)
-        if not self.store.summary(job_id).running:
+        if not self._list.summary(job_id).running:
             raise InvalidTransitionError(
                 f"nobody runs job {job_id}, so there is nothing to pause",
                 hint=f"clockwork job status {job_id}",
@@ -237,7 +255,7 @@ class Jobs:
         from clockwork_nb.jobs.budget import exceeded, limits_from_spec
         from clockwork_nb.session.job_status import budget_rows
 
-        state = self.store.state(check_job_id(job_id))
+        state = self._reader.state(check_job_id(job_id))
         given = limits_from_spec({"budgets": dict(limits)}) if limits else dict(state.limits)
         return {
             "job": job_id,
@@ -256,6 +274,7 @@ class Jobs:
         """
         from clockwork_nb.jobs.budget import SPEC_KEYS
         from clockwork_nb.jobs.commands import raise_budget
+        from clockwork_nb.session.approvals import refuse_own_tree
 
         refuse_own_tree(self.store, self.settings, job_id)
         state = self.state(job_id)
@@ -273,6 +292,7 @@ class Jobs:
     def _end(self, job_id: str, outcome: Literal["denied", "canceled"], reason: str) -> bool:
         """Close the open sections and cancel the job, unless a live runner will do that itself."""
         from clockwork_nb.jobs.commands import close_section, finish, interrupted_steps
+        from clockwork_nb.session.runs import JobRun
 
         try:
             handle = self.store.open(job_id)
@@ -293,6 +313,9 @@ class Jobs:
 
         Only a power cut in the middle of its last append leaves a job so.
         """
+        from clockwork_nb.ports import Draft
+        from clockwork_nb.session.runs import JobRun
+
         state = self.state(job_id)
         if not state.final or state.finished:
             return False
@@ -332,6 +355,8 @@ class Jobs:
             StepInterruptedError: a step was cut off and may not be repeated unasked.
             InvalidTransitionError: the job is at its end.
         """
+        from clockwork_nb.session.runs import JobRun
+
         state = self.state(job_id)
         if state.final:
             raise InvalidTransitionError(
@@ -369,9 +394,12 @@ class Jobs:
             section = following
 
     def _section(self, run: JobRun, rerun: Collection[str], given: Mapping[str, str]) -> Section:
+        from dataclasses import replace
+
         from clockwork_nb.session.continuation import continue_section
         from clockwork_nb.session.following import check_known
         from clockwork_nb.session.opening import open_section
+        from clockwork_nb.session.options import PlanOptions
 
         state = run.state()
         if any(d.status == "denied" for d in state.decisions.values()):
@@ -390,25 +418,21 @@ class Jobs:
             if done.outcome == "completed" and done.plan:
                 options = session.options_after(options, parse_json(run.writer.get_blob(done.plan), what="a plan"))
         inputs = session.inputs_digest(options, spec["verb"])
-        notice = ""
         for known in list(state.open_sections):
             found = continue_section(session, run, known, options, inputs=inputs, rerun=rerun)
             if found is not None:
                 return found
-            notice = "The configuration or a value changed since; this is a new plan."
         planned = session.plan_verify(options) if spec["verb"] == "verify" else session.make_plan(options)
         from clockwork_nb.session.sections import Section
 
         if planned.is_empty:
             return Section(session, spec["verb"], planned, None, run, 0)
         check_known(planned.document)
-        built = session.build(planned)
+        built = session.build(planned, **session.edits)
         number = len(run.state().sections) + 1
-        section = open_section(
+        return open_section(
             session, run, number, spec["verb"], planned, built, cell="", call=0, inputs=inputs, options=options
         )
-        section.notice = notice
-        return section
 
     def _session(self, run: JobRun, spec: Mapping[str, Any]) -> Session:
         from clockwork_nb.session.session import Session
@@ -420,6 +444,7 @@ class Jobs:
             raise InvalidInputError(f"the workspace {workspace.root} is not there any more")
         session = Session(workspace, settings=self.settings, clock=self.clock)
         session.sources.restore(spec["configuration"], run.writer.get_blob)
+        session.edits = spec.get("edits", {})
         return session
 
 
@@ -478,7 +503,7 @@ def find_job(text: str, settings: Settings | None = None) -> str:
     Raises:
         InvalidInputError: several jobs fit.
     """
-    store = open_store(settings or load_settings())
+    store = list_store(settings or load_settings())
     if store.exists(text):
         return text
     ids = store.ids()

@@ -5,15 +5,15 @@ The key of a call is (cell, how-manieth call in that cell, verb) plus the digest
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from clockwork_nb.canonical import canonical_json, digest, parse_json
+from clockwork_nb.canonical import canonical_json, digest
 from clockwork_nb.errors import PlanStaleError
 from clockwork_nb.ports import Draft
 from clockwork_nb.session.opening import restored_outcome
 from clockwork_nb.session.planning import Planned
 from clockwork_nb.session.sections import Section
+from clockwork_nb.session.staleness import moved_request, recorded_plan
 
 if TYPE_CHECKING:
     from clockwork_nb.jobs.model import SectionState
@@ -36,11 +36,6 @@ def _find(run: JobRun, verb: str, cell: str, call: int) -> SectionState | None:
     return None
 
 
-def _document(run: JobRun, section: SectionState) -> Mapping[str, Any]:
-    document: Mapping[str, Any] = parse_json(run.writer.get_blob(section.plan), what="the recorded plan")
-    return document
-
-
 def _ran_since(run: JobRun, plan: SectionState) -> bool:
     """Return whether a step was started after *plan* was recorded.
 
@@ -56,15 +51,6 @@ def _ran_since(run: JobRun, plan: SectionState) -> bool:
     return False
 
 
-def _moved(session: Session, options: PlanOptions, recorded: Mapping[str, Any]) -> list[str]:
-    """Return what the notebook asks for differently than in *recorded*; what it has changed itself is no difference."""
-    from clockwork_nb.assembly.planfile import explain_stale
-
-    now = session.make_plan(options).document
-    asked = {name: now[name] for name in ("configuration", "variables", "targets", "prune")}
-    return explain_stale(recorded, {**recorded, **asked})
-
-
 def plan_in_journal(session: Session, run: JobRun, options: PlanOptions, cell: str, call: int) -> Planned:
     """Return the recorded plan of this call when the run has changed something since, else a new plan, recorded.
 
@@ -73,7 +59,7 @@ def plan_in_journal(session: Session, run: JobRun, options: PlanOptions, cell: s
     inputs = session.inputs_digest(options, "plan")
     known = _find(run, "plan", cell, call)
     if known is not None and known.inputs == inputs and _ran_since(run, known):
-        document = _document(run, known)
+        document = recorded_plan(run, known)
         return Planned(document, digest(dict(document)), recorded=True)
     planned = session.make_plan(options)
     number = len(run.state().sections) + 1
@@ -116,13 +102,13 @@ def section_in_journal(
     inputs = session.inputs_digest(options, verb)
     if not known.open:
         if known.inputs != inputs:
-            moved = _moved(session, options, _document(run, known))
+            moved = moved_request(session, options, recorded_plan(run, known))
             raise PlanStaleError(
                 f"cell {cell} is not what this run applied: {'; '.join(moved) or 'its text or options changed'}",
                 hint="What was applied stays. Put it back to go on with this run, or start a new run of the notebook.",
                 details={"cell": cell, "recorded": known.inputs, "now": inputs, "moved": moved},
             )
-        document = _document(run, known)
+        document = recorded_plan(run, known)
         planned = Planned(document, digest(dict(document)), recorded=True)
         outcome = restored_outcome(session, run, known, document)
         return Section(session, verb, planned, None, run, known.number, restored=outcome, options=options)

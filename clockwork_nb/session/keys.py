@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 __all__ = [
     "accept_rotation",
     "export_key",
+    "fingerprint_in",
     "init_key",
     "list_keys",
     "revoke",
@@ -162,6 +163,15 @@ def trust_key_of(
     name = name or f"signer-{re.sub(r'[^A-Za-z0-9]', '', key.fingerprint[7:])[:8]}"
     TrustStore.load(settings.config).trust(key, name, add=add, valid_after=valid_after, valid_before=valid_before)
     return {"fingerprint": key.fingerprint, "name": name}
+
+
+def fingerprint_in(path: Path) -> str:
+    """Return the fingerprint of the key in a public key file, or of the one that signed a pack; nothing is trusted.
+
+    Raises:
+        InvalidInputError: E_INVALID_INPUT_SCHEMA: no key is in it.
+    """
+    return _key_in(path).fingerprint
 
 
 def _key_in(path: Path) -> PublicKey:

@@ -35,8 +35,10 @@ def open_section(
     """Write the section's opening, bind it to plan and bundle, and ask for approval when there is a change."""
     from clockwork_nb.jobs.commands import checkpoint
     from clockwork_nb.session.policy import refuse_runtimes
+    from clockwork_nb.session.staleness import stale_notice
 
     refuse_runtimes(session.policy(), built.bundle)
+    notice = stale_notice(run, verb, cell, call, planned)
     plan_blob, bundle_blob, state_blob = put_evidence(run, planned, built, planned.state)
     opened = Draft("section.opened", {"section": number, "verb": verb, "cell": cell, "call": call, "inputs": inputs})
     binds = bind_drafts(
@@ -45,7 +47,7 @@ def open_section(
     )  # fmt: skip
     told = checkpoint("plan", _plan_words(verb, planned), section=number)
     run.writer.append([opened, *binds, told])
-    section = Section(session, verb, planned, built, run, number, options=options)
+    section = Section(session, verb, planned, built, run, number, options=options, notice=notice)
     ask(session, run, section)
     return section
 
@@ -55,21 +57,25 @@ def ask(session: Session, run: JobRun, section: Section) -> None:
     from clockwork_nb.ids import new_ulid
     from clockwork_nb.jobs.approval import naming
     from clockwork_nb.jobs.commands import request_approval
-    from clockwork_nb.render.gate import edited_words
 
     if not section.planned.has_changes:
         return
-    words = _plan_words(section.verb, section.planned)
+    summary = _plan_words(section.verb, section.planned)
+    if section.edited:
+        from clockwork_nb.render.gate import edited_words
+
+        summary = f"{summary}; {edited_words(section.edited)}"
+    state = run.state()
     run.writer.append(
         request_approval(
-            run.state(),
+            state,
             section.number,
             approval_id=f"ap_{new_ulid()}",
             binds=section.binds(),
-            summary=f"{words}; {edited_words(section.edited)}" if section.edited else words,
-            instructions=f'clockwork approve {run.job_id} {naming(run.state(), section.binds())} --reason "…"',
+            summary=summary,
+            instructions=f'clockwork approve {run.job_id} {naming(state, section.binds())} --reason "…"',
             reason_codes=[f"risk:{r}" for r in section.planned.risks],
-            quorum=_quorum_of(session, run.state(), section.number),
+            quorum=_quorum_of(session, state, section.number),
         )
     )
     section.let_policy_decide()
@@ -83,7 +89,7 @@ def _quorum_of(session: Session, state: JobState, number: int) -> int:
 
 
 def own_run(session: Session, verb: str, options: PlanOptions, planned: Planned) -> JobRun:
-    from clockwork_nb.session.runs import open_store
+    from clockwork_nb.session.job_store import open_store
 
     store = open_store(session.settings)
     kept, withheld = session.sources.without_secrets(options)
@@ -100,6 +106,8 @@ def own_run(session: Session, verb: str, options: PlanOptions, planned: Planned)
     }
     if session.budgets:
         spec["budgets"] = dict(session.budgets)
+    if any(session.edits.values()):
+        spec["edits"] = dict(session.edits)
     texts: list[bytes] = []
     configuration = session.sources.to_document(texts)
     return JobRun.create(

@@ -11,7 +11,7 @@ from typing import Final
 from clockwork_nb.errors import InvalidInputError
 from clockwork_nb.ids import JOB_ID
 
-__all__ = ["MAX_PACK_BYTES", "find_pack", "read_pack"]
+__all__ = ["MAX_PACK_BYTES", "find_pack", "pack_here", "read_pack"]
 
 MAX_PACK_BYTES: Final = 512 * 1024 * 1024
 _CHUNK: Final = 1 << 20
@@ -52,18 +52,26 @@ def find_pack(folder: Path, name: str) -> Path:
     Raises:
         InvalidInputError: E_INVALID_INPUT_SCHEMA: there is none.
     """
-    named = folder / name
-    if "/" not in name and named.is_file():
-        return named
+    found = pack_here(folder, name)
+    if found is not None:
+        return found
     if not JOB_ID.match(name):
         raise InvalidInputError(f"{name} is not a file and not a job id", hint="See: clockwork job list")
     if name.endswith(".zip"):
         raise InvalidInputError(f"there is no file {name}, neither here nor in {folder}")
+    raise InvalidInputError(f"no pack of job {name} in {folder}", hint=f"clockwork jobpack export {name}")
+
+
+def pack_here(folder: Path, name: str) -> Path | None:
+    """Return what `find_pack` returns; None when there is none."""
+    named = folder / name
+    if "/" not in name and named.is_file():
+        return named
+    if not JOB_ID.match(name) or name.endswith(".zip"):
+        return None
     final = folder / f"jobpack_{name}.zip"
     if final.is_file():
         return final
     pattern = re.compile(rf"jobpack_{re.escape(name)}\.at(\d{{1,18}})\.zip")
     found = [(int(m[1]), p) for p in folder.glob("jobpack_*.zip") if (m := pattern.fullmatch(p.name))]
-    if found:
-        return max(found)[1]
-    raise InvalidInputError(f"no pack of job {name} in {folder}", hint=f"clockwork jobpack export {name}")
+    return max(found)[1] if found else None

@@ -11,10 +11,10 @@ from clockwork_nb.canonical import canonical_json
 from clockwork_nb.errors import PackError
 from clockwork_nb.fs import make_dirs, read_bytes, write_atomic
 from clockwork_nb.ids import check_job_id
-from clockwork_nb.session.pack_files import MAX_PACK_BYTES, find_pack, read_pack
+from clockwork_nb.session.job_store import open_store
+from clockwork_nb.session.pack_files import MAX_PACK_BYTES, find_pack, pack_here, read_pack
 from clockwork_nb.session.pack_memory import latest_exports, remember_export, remembered
 from clockwork_nb.session.pack_memory import remember as keep
-from clockwork_nb.session.runs import open_store
 from clockwork_nb.settings import Settings, load_settings
 from clockwork_nb.workspace import read_input
 
@@ -152,13 +152,13 @@ class Packs:
         footer: str | None = None,
         remember: bool = False,
     ) -> VerificationReport:
-        """Return the verification of a pack file, or of a job's exported pack. Offline.
+        """Return the verification of a pack file, or of a job's exported pack (``last``: of the newest job). Offline.
 
         A job's pack must also be the one that was exported last, as the store remembers it. Nothing is written unless
         *remember* asks for it: then a verified pack's head is kept, and an older or another one is refused from now on.
 
         Raises:
-            InvalidInputError: there is no such file, *key* is no public key, or *footer* no footer.
+            InvalidInputError: there is no such file, several jobs fit, *key* is no public key, or *footer* no footer.
             StoreCorruptError: the memory is damaged.
         """
         examination = self.examine(target, require=require, key=key, job=job, manifest=manifest, footer=footer)
@@ -187,6 +187,7 @@ class Packs:
 
         path = Path(target)
         if not path.is_file():
+            target = self._meant(target)
             path = self._pack_of(target)
             job = job or (None if target == path.name else target)
         if footer is not None:
@@ -213,6 +214,16 @@ class Packs:
         if found.report.ok and exports and found.report.manifest_sha256 not in exports:
             return check(exports[-1])  # it is a pack of this job, but not the one that was exported from it last
         return found
+
+    def _meant(self, target: str) -> str:
+        """Return the job that *target* names as `find_job` reads it, unless a pack is here under that very name.
+
+        Raises:
+            InvalidInputError: several jobs fit.
+        """
+        from clockwork_nb.session.jobs import find_job
+
+        return target if pack_here(self.folder, target) is not None else find_job(target, self.settings)
 
     def _pack_of(self, target: str) -> Path:
         """Return the pack that *target* means: of a job the one that was exported last, when it is still there.

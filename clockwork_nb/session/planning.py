@@ -6,13 +6,18 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from clockwork_nb.diagnostics import Diagnostic
+from clockwork_nb import __version__
 
 if TYPE_CHECKING:
     from clockwork_nb.assembly.plan import Plan
+    from clockwork_nb.assembly.prior import PriorState
+    from clockwork_nb.diagnostics import Diagnostic
     from clockwork_nb.intake.desired import Desired
 
-__all__ = ["Planned"]
+__all__ = ["TOOL_VERSION", "Planned"]
+
+TOOL_VERSION = f"clockwork_nb {__version__}"
+"""What a plan names as its maker."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,8 +25,8 @@ class Planned:
     """A plan and what it was made from.
 
     ``document`` is ``plan.json``; ``digest`` its digest, of which people see 8 digits. ``recorded`` says that the plan
-    was answered from the journal of a notebook run instead of being made now; then ``plan`` is None. ``state`` is the
-    document of the state it was made from, None before the first apply.
+    was answered from the journal of a notebook run instead of being made now; then ``plan`` is None. ``prior`` is the
+    state it was made from, None before the first apply.
     """
 
     document: Mapping[str, Any]
@@ -29,10 +34,15 @@ class Planned:
     plan: Plan | None = None
     desired: Desired | None = None
     diagnostics: tuple[Diagnostic, ...] = ()
-    state: Mapping[str, Any] | None = None
+    prior: PriorState | None = None
     observed_s: float = 0.0
     recorded: bool = False
     next_lines: tuple[str, ...] = field(default=())
+
+    @property
+    def state(self) -> Mapping[str, Any] | None:
+        """The document of the state it was made from; None before the first apply."""
+        return None if self.prior is None else self.prior.to_document()
 
     @property
     def is_empty(self) -> bool:
@@ -56,18 +66,20 @@ class Planned:
         """All risk classes, sorted."""
         return tuple(sorted({r for c in self.document["changes"] for r in c["risk"]}))
 
-    def text(self, *, color: bool = False) -> str:
-        """Return the plan as people read it on a terminal."""
-        from clockwork_nb.render.diagnostics import render_text
+    def text(self, *, color: bool = False, width: int = 100) -> str:
+        """Return the plan as people read it on a terminal of *width* columns."""
         from clockwork_nb.render.plan import plan_text
 
         body = plan_text(
-            self.document, self.digest, color=color, observed_s=self.observed_s, next_lines=self.next_lines
-        )
+            self.document, self.digest, color=color, width=width, observed_s=self.observed_s,
+            next_lines=self.next_lines,
+        )  # fmt: skip
         if self.recorded:
             body = f"(from this run's journal)\n{body}"
         if self.diagnostics:
-            body = f"{render_text(self.diagnostics, color=color)}\n\n{body}"
+            from clockwork_nb.render.diagnostics import render_text
+
+            body = f"{render_text(self.diagnostics, color=color, columns=width)}\n\n{body}"
         return body
 
     def html(self) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from clockwork_nb.errors import InvalidInputError
 from clockwork_nb.ports import Observation, ObserveContext
@@ -22,8 +22,7 @@ if TYPE_CHECKING:
 __all__ = ["Known", "PlanningInputs", "gather", "reconsidered"]
 
 
-@dataclass(frozen=True, slots=True)
-class PlanningInputs:
+class PlanningInputs(NamedTuple):
     """What a plan is made from.
 
     ``prior`` is the state as it is recorded; ``observations`` are by today's addresses. ``observed_s``: how long looking
@@ -76,7 +75,7 @@ def reconsidered(session: Session, options: PlanOptions, made: PlanningInputs, p
     desired, warnings = session.evaluate(options, made.prior, made.known.attributes)
     if options.imports:
         desired = replace(desired, imports=_named(options.imports, desired))
-    return replace(made, desired=desired, warnings=tuple(warnings))
+    return made._replace(desired=desired, warnings=tuple(warnings))
 
 
 def _named(imports: Sequence[tuple[str, str]], desired: Desired) -> dict[str, tuple[str, SourceRange]]:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from clockwork_nb.forge.confinement import Confinement
     from clockwork_nb.settings import Settings
 
-__all__ = ["approving_reason", "operator_policy", "refuse_runtimes", "tier_for"]
+__all__ = ["approving_reason", "operator_policy", "refuse_runtimes", "tier_for", "unasked_words"]
 
 
 def operator_policy(settings: Settings) -> Policy:
@@ -67,11 +67,19 @@ def refuse_runtimes(policy: Policy, bundle: Bundle) -> None:
         )
 
 
+def unasked_words(policy: Policy) -> str:
+    """Return which plans *policy* approves in a person's stead, for people; ``""`` when it approves none."""
+    if not policy.auto_approve:
+        return ""
+    return f"plans without a risk class, or with no other than {', '.join(sorted(policy.auto_approve))}"
+
+
 def approving_reason(
     policy: Policy, risks: Collection[str], *, edited: Collection[str] = (), flags: Collection[str] = ()
 ) -> str:
     """Return why the policy approves a plan with these risk classes; ``""`` when a person has to.
 
+    What a plan without any class does is less than what any class stands for, so every list but the empty one covers it.
     A plan with *edited* scripts, or with scripts whose content was flagged, always needs a person: the risk classes say
     what the declared change does, not what somebody wrote into a script.
     """

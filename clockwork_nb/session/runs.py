@@ -5,69 +5,28 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from clockwork_nb import __version__
 from clockwork_nb.canonical import parse_json
 from clockwork_nb.errors import (
     ClockworkError,
     EnvironmentMismatchError,
     InterruptedByUserError,
-    InvalidInputError,
     InvalidTransitionError,
 )
 from clockwork_nb.ports import Draft
-from clockwork_nb.session.environment import Override, collect, installed_packages, package_changes, place_of
 
 if TYPE_CHECKING:
     from clockwork_nb.jobs.state import JobState
     from clockwork_nb.ports import JobWriter
+    from clockwork_nb.session.environment import Override
     from clockwork_nb.settings import Settings
     from clockwork_nb.store.files import JobStore, TakeOver, Waiting
     from clockwork_nb.store.handle import JobHandle
 
-__all__ = ["TOOL_VERSION", "Claim", "JobRun", "open_store"]
+__all__ = ["Claim", "JobRun"]
 
-TOOL_VERSION = f"clockwork_nb {__version__}"
-
-_LOCAL_HOMES = Path("/var/tmp")  # noqa: S108 - the folder made there is private, and checked to be
 _LETTING_GO_S = 10.0
-_told: set[Path] = set()
-
-
-def open_store(settings: Settings) -> JobStore:
-    """Return the job store that *settings* name; a network file system is left for a local folder, with a notice.
-
-    Raises:
-        InvalidInputError: there is something else in its place.
-    """
-    from clockwork_nb.store.files import JobStore
-
-    home = settings.home
-    if home.exists() and not home.is_dir():
-        raise InvalidInputError(f"the job store {home} is not a folder", hint="Set CLOCKWORK_HOME to a folder.")
-    if not settings.home_chosen and not settings.single_host:
-        home = _local_home(home)
-    return JobStore(home, tool_version=__version__, single_host=settings.single_host)
-
-
-def _local_home(home: Path) -> Path:
-    """Return *home*, or a folder on this machine's disk when *home* is on a file system that others may use too."""
-    from clockwork_nb.mounts import mount_of, private_folder, remembered
-
-    mount = remembered(home) or mount_of(home)
-    if not mount.shared:
-        return home
-    import os
-
-    local = private_folder(_LOCAL_HOMES / f"clockwork-{os.geteuid()}")
-    if home not in _told:
-        import logging
-
-        _told.add(home)
-        logging.getLogger(__name__).warning("%s is on %s; the job store is %s", home, mount.kind, local)
-    return local
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,6 +152,7 @@ class JobRun:
             InvalidInputError: a rule does not exist or cannot be answered here; then there is no job.
         """
         from clockwork_nb.jobs.fingerprint import captured_draft
+        from clockwork_nb.session.environment import collect, place_of
 
         rules = collect(environment, place_of(spec, lambda: _store_key(store)))
         handle = store.create(
@@ -238,6 +198,7 @@ class JobRun:
 
     def _check_environment(self, store: JobStore, override: Override | None) -> None:
         from clockwork_nb.jobs.fingerprint import captured_draft, check_environment, compare, override_draft
+        from clockwork_nb.session.environment import collect, place_of
 
         state = self.state()
         place = place_of(parse_json(state.spec) if state.spec else None, lambda: _store_key(store))
@@ -255,6 +216,8 @@ class JobRun:
         before = values.get("packages", "")
         if not before or before in {item["value"] for item in current}:
             return {}
+        from clockwork_nb.session.environment import installed_packages, package_changes
+
         with contextlib.suppress(ClockworkError):
             text = self.writer.get_blob(before).decode("utf-8", "replace")
             return {"packages": [f"  {line}" for line in package_changes(text, installed_packages())]}
@@ -263,6 +226,8 @@ class JobRun:
     @classmethod
     def remote(cls, settings: Settings) -> JobRun:
         """Return the kernel's end of the engine's job."""
+        from pathlib import Path
+
         from clockwork_nb.store.remote import RemoteJob
 
         return cls(RemoteJob(Path(settings.job_socket)), own=False)
@@ -270,6 +235,8 @@ class JobRun:
 
 def _lists_behind(rules: Sequence[Mapping[str, str]]) -> list[bytes]:
     """Return the lists whose digests are values of *rules*, so that a later difference can be told line by line."""
+    from clockwork_nb.session.environment import installed_packages
+
     return [installed_packages().encode()] if any(item["rule"] == "packages" for item in rules) else []
 
 

@@ -6,7 +6,6 @@ import shlex
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -31,8 +30,6 @@ if TYPE_CHECKING:
     from clockwork_nb.session.session import Session
 
 __all__ = ["Section", "SectionOutcome"]
-
-_PUT_TOGETHER = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -520,18 +517,12 @@ def bind_drafts(
 
 def put_evidence(run: JobRun, planned: Planned, built: Built, state: Mapping[str, Any] | None) -> tuple[str, str, str]:
     """Make plan, bundle, scripts and the state before durable as blobs; return the first two and the last digest."""
-    writer = run.writer
-    plan_blob = writer.put_blob(canonical_json(dict(planned.document)))
     contents = dict.fromkeys(a.content for a in built.bundle.artifacts if not a.secret)
-    if len(contents) > _PUT_TOGETHER:
-        # Each waits for the disk on its own; a few at a time share what the disk does.
-        with ThreadPoolExecutor(_PUT_TOGETHER, thread_name_prefix="blobs") as pool:
-            list(pool.map(writer.put_blob, contents))
-    else:
-        for content in contents:
-            writer.put_blob(content)
-    bundle_blob = writer.put_blob(built.bundle.document_bytes())
-    state_blob = writer.put_blob(canonical_json(dict(state))) if state is not None else ""
+    before = [canonical_json(dict(state))] if state is not None else []
+    plan_blob, bundle_blob, *others = run.writer.put_blobs(
+        [canonical_json(dict(planned.document)), built.bundle.document_bytes(), *before, *contents]
+    )
+    state_blob = others[0] if before else ""
     if plan_blob != planned.digest:
         raise InvalidTransitionError("the plan's bytes are not its digest; this is a defect of clockwork")
     return plan_blob, bundle_blob, state_blob

@@ -13,19 +13,18 @@ from clockwork_nb.clock import Clock, SystemClock, rfc3339
 from clockwork_nb.errors import ConfigurationError, InvalidInputError, StoreIOError
 from clockwork_nb.session.configuration import CellReport, ConfigurationSources
 from clockwork_nb.session.free_ports import FreePorts
-from clockwork_nb.session.opening import empty_section, open_section, own_run
 from clockwork_nb.session.options import PlanOptions
-from clockwork_nb.session.planning import Planned
-from clockwork_nb.session.runs import TOOL_VERSION, JobRun
-from clockwork_nb.session.sections import Section
+from clockwork_nb.session.planning import TOOL_VERSION, Planned
 from clockwork_nb.settings import Settings, load_settings
 from clockwork_nb.workspace import Workspace, folder_workspace, notebook_workspace
 
 if TYPE_CHECKING:
     from clockwork_nb.assembly.plan import Plan
+    from clockwork_nb.assembly.plan_cache import PlanCache
     from clockwork_nb.assembly.prior import PriorState
     from clockwork_nb.diagnostics import Diagnostic
     from clockwork_nb.forge.confinement import Confinement
+    from clockwork_nb.forge.state import StateFile
     from clockwork_nb.forge.step import OnOutput
     from clockwork_nb.intake.desired import Desired, EnvFacts
     from clockwork_nb.policy import Policy
@@ -33,6 +32,8 @@ if TYPE_CHECKING:
     from clockwork_nb.session.building import Built
     from clockwork_nb.session.drifting import Drifted
     from clockwork_nb.session.planning_inputs import PlanningInputs
+    from clockwork_nb.session.runs import JobRun
+    from clockwork_nb.session.sections import Section
 
 __all__ = ["Session"]
 
@@ -45,6 +46,8 @@ class Session:
         settings: default: from the environment.
         clock: default: the machine's.
         types: the resource types; default: the built-in ones and those of installed packages.
+        live: whether plans are made again and again, so that each leaves the next what did not change; default: for a
+            notebook. The plans are the same.
     """
 
     quorum = 1
@@ -65,6 +68,7 @@ class Session:
         settings: Settings | None = None,
         clock: Clock | None = None,
         types: Registry | None = None,
+        live: bool | None = None,
     ) -> None:
         from clockwork_nb.resources.registry import load_types
 
@@ -72,7 +76,8 @@ class Session:
         self.settings = settings or load_settings()
         self.clock = clock or SystemClock()
         self.types = types if types is not None else load_types()
-        self.sources = ConfigurationSources(workspace, self.types, self.settings.cw_vars)
+        self.live = workspace.is_notebook if live is None else live
+        self.sources = ConfigurationSources(workspace, self.types, self.settings.cw_vars, live=self.live)
         self.place = ""
         """Where a waiting text says the run stopped ("cell 9 (%cw_apply)"); set by the notebook side."""
         self.budgets: Mapping[str, str] = {}
@@ -83,11 +88,15 @@ class Session:
         """The id of the job this session begins; by default a new one."""
         self.on_output: OnOutput | None = None
         """Shown the output of steps as it comes; by default it goes to their logs only."""
+        self._plan_cache: PlanCache | None = None
+        self._state_file: StateFile | None = None
+        self._prior: tuple[Mapping[str, Any], PriorState] | None = None
         self._remote: JobRun | None = None
         self._calls: dict[tuple[str, str], int] = {}
         self._now = ""
         self._passing_key = b""
-        self._edits: dict[str, bool] = {}
+        self.edits: Mapping[str, bool] = {}
+        """``keep_edits`` or ``force``: what wins in the job's sections where a hand-edited script was generated anew."""
 
     def inherited_environment(self) -> Mapping[str, str]:
         """Return the variables of steps that inherit their environment: none of a configuration's steps does."""
@@ -102,9 +111,9 @@ class Session:
         return {}
 
     @classmethod
-    def for_folder(cls, root: Path, *, name: str = "", settings: Settings | None = None) -> Session:
+    def for_folder(cls, root: Path, *, name: str = "", settings: Settings | None = None, live: bool = False) -> Session:
         """Return the session of the folder *root* (its ``*.cw`` files)."""
-        return cls(folder_workspace(root, name=name), settings=settings)
+        return cls(folder_workspace(root, name=name), settings=settings, live=live)
 
     @classmethod
     def for_notebook(cls, folder: Path, stem: str, *, settings: Settings | None = None) -> Session:
@@ -207,10 +216,17 @@ class Session:
             StoreCorruptError: the file or that log is damaged.
         """
         from clockwork_nb.assembly.prior import PriorState
+        from clockwork_nb.forge.state import StateFile
         from clockwork_nb.session.recovery import recovered_state
 
-        document, _ = recovered_state(self.workspace, self.settings, self._engine_run())
-        return PriorState() if document is None else PriorState.from_document(document)
+        if self._state_file is None:
+            self._state_file = StateFile(self.workspace.folder)
+        document, _ = recovered_state(self._state_file, self.settings, self._engine_run())
+        if document is None:
+            return PriorState()
+        if self._prior is None or self._prior[0] != document:
+            self._prior = document, PriorState.from_document(document)
+        return self._prior[1]
 
     def outputs(self) -> list[Mapping[str, Any]]:
         """Return the outputs of the last apply: name, value, sensitive."""
@@ -235,6 +251,8 @@ class Session:
 
     def _engine_run(self) -> JobRun | None:
         if self._remote is None and self.settings.job_socket:
+            from clockwork_nb.session.runs import JobRun
+
             self._remote = JobRun.remote(self.settings)
         return self._remote
 
@@ -273,21 +291,27 @@ class Session:
             return self._make_plan(options)
 
     def _make_plan(self, options: PlanOptions) -> Planned:
+        from clockwork_nb.assembly.plan_cache import PlanCache
+        from clockwork_nb.assembly.plan_document import document_and_digest
         from clockwork_nb.session.planning_inputs import gather, reconsidered
 
+        if self.live and self._plan_cache is None:
+            self._plan_cache = PlanCache()
         made = gather(self, options)
         plan = self._plan_from(made, options)
         while (other := reconsidered(self, options, made, plan)) is not None:
             made = other
             plan = self._plan_from(made, options)
-        document = plan.to_document()
+        document, plan_digest = document_and_digest(plan, self._plan_cache)
+        if self._plan_cache is not None:
+            self._plan_cache.finish()
         return Planned(
             document,
-            digest(document),
+            plan_digest,
             plan=plan,
             desired=made.desired,
             diagnostics=made.warnings,
-            state=made.prior.to_document() if made.prior.lineage else None,
+            prior=made.prior if made.prior.lineage else None,
             observed_s=made.observed_s,
         )
 
@@ -309,6 +333,7 @@ class Session:
             replaced=options.replaced,
             only_import=bool(options.imports),
             prune=options.prune,
+            cache=self._plan_cache,
         )
 
     def evaluate(
@@ -421,7 +446,11 @@ class Session:
             PlanStaleError: *plan_file* is not what would happen now, or the notebook run's cell changed.
             ConfigurationError, BundleError, ArtifactChangedError, UnsafeOperationError, StoreIOError.
         """
+        from clockwork_nb.session.following import check_known
+        from clockwork_nb.session.opening import empty_section, open_section, own_run
+
         options = options or PlanOptions()
+        self.edits = {"keep_edits": keep_edits, "force": force}
         run = self._engine_run()
         if run is not None:
             from clockwork_nb.session.journal import section_in_journal
@@ -441,11 +470,8 @@ class Session:
             planned = self.make_plan(options)
         if planned.is_empty:
             return empty_section(self, verb, options, planned, run, cell, call)
-        from clockwork_nb.session.following import check_known
-
         check_known(planned.document)
-        self._edits = {"keep_edits": keep_edits, "force": force}
-        built = self.build(planned, keep_edits=keep_edits, force=force)
+        built = self.build(planned, **self.edits)
         inputs = self.inputs_digest(options, verb)
         if run is None:
             run = own_run(self, verb, options, planned)
@@ -484,11 +510,13 @@ class Session:
             ConfigurationError, BundleError, ArtifactChangedError, UnsafeOperationError, StoreIOError.
         """
         from clockwork_nb.session.following import check_known, check_progress
+        from clockwork_nb.session.opening import open_section
 
         done = before.planned.document
         options = self.options_after(before.options or PlanOptions(), done)
         if not run.own:
-            section = self.begin(before.verb, options)
+            keep, force = (self.edits.get(name, False) for name in ("keep_edits", "force"))
+            section = self.begin(before.verb, options, keep_edits=keep, force=force)
             check_progress(done, section.planned.document)
             return section
         try:
@@ -498,7 +526,7 @@ class Session:
                 return None
             check_known(planned.document)
             check_progress(done, planned.document)
-            built = self.build(planned, **self._edits)
+            built = self.build(planned, **self.edits)
             return open_section(
                 self,                 run, before.number + 1, before.verb, planned, built,
                 cell="", call=0, inputs=self.inputs_digest(options, before.verb), options=options,

@@ -16,10 +16,11 @@ from clockwork_nb.errors import (
 from clockwork_nb.forge.publishing import Publisher
 from clockwork_nb.jobpack.layout import PUBLISHED_BY_US, SPEC_TEXTS
 from clockwork_nb.ports import Draft
+from clockwork_nb.session.job_store import open_store
 from clockwork_nb.session.jobs import SPEC_ADAPTERS
 from clockwork_nb.session.opening import open_section
 from clockwork_nb.session.options import PlanOptions
-from clockwork_nb.session.runs import Claim, JobRun, open_store
+from clockwork_nb.session.runs import Claim, JobRun
 from clockwork_nb.session.spec_session import SpecSession
 from clockwork_nb.settings import Settings, load_settings
 

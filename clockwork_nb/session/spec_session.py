@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING, Final
 from clockwork_nb.canonical import digest
 from clockwork_nb.session.building import Built
 from clockwork_nb.session.options import PlanOptions
-from clockwork_nb.session.planning import Planned
-from clockwork_nb.session.runs import TOOL_VERSION
+from clockwork_nb.session.planning import TOOL_VERSION, Planned
 from clockwork_nb.session.session import Session
 from clockwork_nb.workspace import Workspace
 

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import os
-import platform
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from clockwork_nb.canonical import canonical_json, parse_json
 from clockwork_nb.errors import InvalidInputError, PlanStaleError
+from clockwork_nb.session.job_store import open_store
 from clockwork_nb.session.recovery import recovered_state
-from clockwork_nb.session.runs import open_store
 
 if TYPE_CHECKING:
     from clockwork_nb.forge.state_edit import StateEdit
@@ -140,11 +139,16 @@ class StateVerbs:
         if force and not reason.strip():
             raise InvalidInputError("a forced push needs a reason", hint='Add: --reason "…"; it is recorded.')
         pushed, _ = migrate(parse_json(data, what=name or "the document"))
-        document, _ = recovered_state(self._session.workspace, self._session.settings)
+        document = self._recorded()
         return push(document, pushed, name=name, force=force, reason=reason)
 
+    def _recorded(self) -> dict[str, Any] | None:
+        from clockwork_nb.forge.state import StateFile
+
+        return recovered_state(StateFile(self._session.workspace.folder), self._session.settings)[0]
+
     def _present(self) -> dict[str, Any]:
-        document, _ = recovered_state(self._session.workspace, self._session.settings)
+        document = self._recorded()
         if document is None:
             raise InvalidInputError(
                 "nothing is recorded here: nothing was applied yet", hint="clockwork apply makes the first state."
@@ -188,13 +192,13 @@ class StateVerbs:
         from clockwork_nb.forge.state_history import Editor, StateHistory, commit_edit
 
         session = self._session
-        editor = Editor(session.settings.user, platform.node(), os.getpid(), via)
+        editor = Editor(session.settings.user, os.uname().nodename, os.getpid(), via)
         lock = WorkspaceLock(
             self._folder / LOCK_NAME, verb=f"state {edit.verb}", wait_s=wait_s, on_wait=on_wait,
             single_host=session.settings.single_host, clock=session.clock,
         )  # fmt: skip
         with lock:
-            document, _ = recovered_state(session.workspace, session.settings)
+            document, _ = recovered_state(StateFile(session.workspace.folder), session.settings)
             _check_same(edit, document)
             file, history = StateFile(self._folder), StateHistory(self._folder)
             now = session.clock.now()

@@ -14,7 +14,7 @@ from clockwork_nb.clock import Clock, SystemClock
 from clockwork_nb.errors import InvalidInputError
 from clockwork_nb.fs import REAL, raise_storage_error
 from clockwork_nb.ids import check_job_id
-from clockwork_nb.session.runs import open_store
+from clockwork_nb.session.job_store import open_store
 from clockwork_nb.settings import Settings, load_settings
 from clockwork_nb.store.check import Finding, StoreReport, check_home, check_store, job_folders
 from clockwork_nb.store.prune import Entry, age_text, choose_jobs, remove_jobs, sweep_store

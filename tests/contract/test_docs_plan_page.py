@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from clockwork_nb.render.plan import SIGNS
+from clockwork_nb.render.plan_words import SIGNS
 from clockwork_nb.testing.project import Project
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -12,8 +12,8 @@ ROOT = Path(__file__).resolve().parents[2]
 PACKAGE = ROOT / "clockwork_nb"
 
 FOUNDATION = {
-    "errors", "diagnostics", "render", "canonical", "ids", "clock", "fs", "mounts", "policy", "settings", "secrets",
-    "signing", "ports",
+    "errors", "diagnostics", "render", "canonical", "ids", "clock", "fs", "mounts", "notices", "policy", "settings",
+    "secrets", "signing", "ports",
 }  # fmt: skip
 ROWS: list[set[str]] = [
     FOUNDATION,

@@ -42,7 +42,8 @@ def test_it_writes_the_block_records_the_thing_and_finds_nothing_to_do_then(proj
 
 def test_a_thing_that_differs_from_its_block_is_taken_as_it_is_and_told(project: Project) -> None:
     project.write({"main.cw": 'file "notes" {\n  path = "out/notes.txt"\n  content = "other"\n}\n'})
-    project.run("import", "file.notes", "out/notes.txt", "--auto-approve")
+    told = project.run("import", "file.notes", "out/notes.txt", "--auto-approve").out
+    assert "it stays as it is for now, and the next apply overwrites it" in " ".join(told.split())
     assert (project.folder / "out" / "notes.txt").read_text() == 'by "hand" ${here}\n'
     drift = project.run("drift", "--json", expect=14).json["drift"]
     assert [d["address"] for d in drift] == ["file.notes"]

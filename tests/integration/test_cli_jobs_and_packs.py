@@ -168,6 +168,31 @@ def test_a_job_is_named_by_its_last_characters_or_as_the_last_one(project: Proje
     assert "there is no job 'nonsense'" in project.run("job", "status", "nonsense", expect=6).err
 
 
+def test_the_pack_verbs_know_a_job_by_every_name_that_the_job_verbs_know(
+    exported: tuple[Project, str, Path], tmp_path: Path
+) -> None:
+    project, job, pack = exported
+    for name in ("last", job[-8:]):
+        assert project.run("jobpack", "verify", name, "--json").json["file_name"] == pack.name
+        assert project.run("jobpack", "inspect", name, "--json").json["job"]["id"] == job
+        assert f"job_id={job}" in project.run("jobpack", "receipt", name).out
+        assert project.run("jobpack", "diff", name, job, "--json").json["relation"] == "same"
+        assert "VERIFIED" in project.run("jobpack", "unpack", name, str(tmp_path / name)).out
+    project.run("destroy", "--auto-approve")
+    newest = project.jobs()[0]["id"]
+    assert f"no pack of job {newest}" in project.run("jobpack", "verify", "last", expect=6).err
+
+
+def test_a_pack_that_is_here_under_that_very_name_comes_before_a_job_that_is_called_alike(
+    exported: tuple[Project, str, Path],
+) -> None:
+    project, job, pack = exported
+    other = pack.with_name(f"jobpack_{job[-8:]}.zip")
+    shutil.copyfile(pack, other)
+    report = project.run("jobpack", "verify", job[-8:], "--json", expect=2).json
+    assert report["file_name"] == other.name
+
+
 def test_a_verb_that_is_planned_says_so_and_what_there_is_instead(project: Project) -> None:
     assert "fmt is not built yet" in project.run("fmt", expect=6).err
     assert "did you mean 'apply'" in project.run("aply", expect=6).err

@@ -228,6 +228,8 @@ def test_wrap_json_is_one_document_whatever_the_command_prints(project: Project)
 
 def test_wrap_without_a_command_and_with_one_that_is_not_there(project: Project) -> None:
     assert "which command" in project.run("wrap", "--", expect=6).err
+    refused = project.run("wrap", "ls", "-la", expect=6).err
+    assert "there is no '-la' here" in refused and "clockwork wrap -- ls -la" in refused
     assert "exit 127" in project.run("wrap", "--", "no-such-program-here", expect=1).err
 
 

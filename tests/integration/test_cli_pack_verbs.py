@@ -333,8 +333,11 @@ def test_keys_trust_wants_everything_it_needs(project: Project, tmp_path: Path) 
     (tmp_path / "a.pub").write_text(samples.KEY.public.line("a"))
     path, told = str(tmp_path / "a.pub"), samples.KEY.public.fingerprint
     run = project.run
-    run("keys", "trust", path, expect=6)
-    run("keys", "trust", "--fingerprint", told, expect=6)
+    asked = run("keys", "trust", path, expect=6)
+    assert f"clockwork keys trust {path} --fingerprint {told}" in asked.err and "another way" in asked.err
+    assert run("keys", "list", "--json").json == []
+    assert "which key" in run("keys", "trust", "--fingerprint", told, expect=6).err
+    assert "a public key file has one line" in run("keys", "trust", "/etc/passwd", expect=6).err
     run("keys", "trust", path, "--fingerprint", told, "--valid-before", "soon", expect=6)
     run("keys", "trust", path, "--rotation", path, expect=6)
     run("keys", "trust", path, "--fingerprint", told, "--name", "ann", "--valid-before", "20261101Z")

@@ -84,6 +84,8 @@ def test_an_existing_file_is_taken_over_as_it_is_or_put_right_or_refused(project
     project.write(
         {"main.cw": file("a", "mine") + file("b", "ours") + block + block.replace("/a", "/b").replace(".a", ".b")}
     )
+    planned = project.run("plan").out
+    assert "risk: overwrite" in planned and "file.b is not as it is declared" in planned
     shown = project.run("apply", "--auto-approve")
     assert "taken over" in shown.out and (project.folder / "out/b").read_text() == "ours"
     assert any(p.read_text() == "theirs" for p in (project.folder / "out").glob("b*")), "what was there is kept"
@@ -210,6 +212,19 @@ def test_replace_makes_anew_and_prevent_destroy_forbids_it(project: Project) -> 
     assert (project.folder / "out/a").read_text() == "x"
 
 
+def test_replace_of_what_cannot_be_replaced_is_refused_with_the_reason(project: Project) -> None:
+    project.write({"main.cw": file("a") + file("b") + 'check "c" {\n  command = ["true"]\n}\n'})
+    project.run("apply", "--auto-approve")
+    refused = project.run("plan", "--replace", "check.c", expect=6).err
+    assert '"check.c" cannot be replaced: a check makes nothing' in refused and "clockwork verify" in refused
+    for flags in (["--target", "file.b"], ["--exclude", "file.a"]):
+        left_out = project.run("plan", "--replace", "file.a", *flags, expect=6).err
+        assert '"file.a" cannot be replaced: this plan leaves it out' in left_out
+    assert "not made anew" in project.run("destroy", "--replace", "file.a", "--auto-approve", expect=6).err
+    # Of a pattern that much fits, what the plan is about is replaced.
+    assert kinds(project, "--replace", "*", "--target", "file.b") == {"file.b": "replace"}
+
+
 def test_a_saved_plan_keeps_its_flags_and_takes_no_others(project: Project) -> None:
     project.write({"main.cw": file("a") + file("b") + file("c")})
     project.run("apply", "--auto-approve")
@@ -273,6 +288,27 @@ def test_a_failed_apply_keeps_the_free_ports_it_gave_out(project: Project) -> No
         project.run("verify")
     finally:
         project.run("destroy", "--auto-approve")
+
+
+def test_a_failed_apply_records_the_outputs_of_what_was_done(project: Project) -> None:
+    good = file("a", "x") + 'output "a" { value = local.where }\nlocals { where = "at ${file.a.path}" }\n'
+    bad = 'command "bad" {\n  script = "test -e out/ok"\n}\noutput "b" { value = command.bad.script }\n'
+    project.write({"main.cw": good + bad + 'output "c" { value = "plain" }\n'})
+    project.run("apply", "--auto-approve", expect=1)
+    told = {o["name"]: o["value"] for o in project.run("output", "--json").json}
+    assert told == {"a": "at out/a", "c": "plain"}
+    # What changes meanwhile but stands on something that fails keeps the value it had.
+    project.write({"out/ok": "", "main.cw": good + bad})
+    project.run("apply", "--auto-approve")
+    assert project.run("output", "b").out.strip() == "test -e out/ok"
+    project.write({"main.cw": good.replace("at $", "in $") + bad.replace("out/ok", "out/no")})
+    project.run("apply", "--auto-approve", expect=1)
+    told = {o["name"]: o["value"] for o in project.run("output", "--json").json}
+    assert told == {"a": "in out/a", "b": "test -e out/ok"}
+    job = project.jobs()[0]["id"]
+    project.write({"out/no": ""})
+    project.run("job", "resume", job)
+    assert project.run("output", "b").out.strip() == "test -e out/no"
 
 
 def test_drift_may_ask_terraform_where_that_is_allowed(project: Project) -> None:

@@ -67,7 +67,7 @@ def test_another_sensitive_value_on_resume_needs_its_own_approval(project: Proje
     job = project.jobs()[0]["id"]
     project.approve(job)
     done = project.run("job", "resume", job, "--var", "token=another", expect=4)
-    assert "this is a new plan" in done.err
+    assert "no longer fits: the variable token has another value" in done.err
     assert not (project.folder / "out").exists()
 
 

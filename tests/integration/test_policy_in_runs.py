@@ -55,6 +55,17 @@ def test_a_covered_plan_runs_without_a_person_and_says_so(project: Project) -> N
     assert started(project)["confinement"] == "standard"
 
 
+def test_checks_ask_nobody_and_what_changes_beside_a_command_check_is_asked_about(project: Project) -> None:
+    check = 'check "c" {\n  command = ["true"]\n}\n'
+    lay_down(project, {"auto_approve": ["overwrite"]})
+    project.write({"main.cw": check})
+    project.run("verify")
+    project.run("apply")
+    project.write({"main.cw": check.replace("true", "test") + 'file "a" {\n  path = "out/a"\n  content = "x"\n}\n'})
+    assert "risk: command" in project.run("apply", expect=4).err
+    project.run("verify", expect=5)
+
+
 def test_an_uncovered_risk_class_still_stops_with_4(project: Project) -> None:
     project.write({"main.cw": 'file "a" {\n  path = "out/a"\n  content = "x"\n}\n', "out/a": "somebody's"})
     lay_down(project, {"auto_approve": ["ports"]})
@@ -164,7 +175,11 @@ def test_doctor_says_tier_and_policy(project: Project) -> None:
     lay_down(project, {"require_confinement": "standard"})
     document = project.run("doctor", "--json").json
     assert document["policy"]["digest"] != plain["policy"]["digest"]
-    assert f"policy.json   {document['policy']['digest'][:8]}" in project.run("doctor").out
+    shown = project.run("doctor").out
+    assert f"policy.json   {document['policy']['digest'][:8]}" in shown and "nobody is asked" not in shown
+    lay_down(project, {"auto_approve": ["ports", "overwrite"]})
+    said = "nobody is asked about plans without a risk class, or with no other than overwrite, ports"
+    assert said in project.run("doctor").out
 
 
 def test_doctor_keeps_its_columns(project: Project) -> None:

@@ -52,3 +52,19 @@ def test_one_apply_with_two_decisions(tmp_path: Path) -> None:
 
     pack = project.run("jobpack", "export", job).out.split()[0]
     assert "VERIFIED" in project.run("jobpack", "verify", pack).out
+
+
+def test_force_holds_for_the_second_section_of_a_resumed_run(tmp_path: Path) -> None:
+    project = ticket_project(tmp_path)
+    project.write({"two.ipynb": notebook(LOAD, _TWO, "%cw_apply --auto-approve")})
+    project.run("runbook", "run", "two.ipynb")
+    (script,) = project.folder.rglob("scripts/file.note/write_file.sh")
+    script.write_text("#!/bin/sh\nprintf edited > out/note\n")
+    project.write({"two.ipynb": notebook(LOAD, _TWO, "%cw_apply --replace ticket.t --force")})
+    project.run("runbook", "run", "two.ipynb", expect=4)
+    job = newest(project)
+    approve(project, job)
+    project.run("job", "resume", job, expect=4)
+    approve(project, job)
+    project.run("job", "resume", job)
+    assert (project.folder / "out" / "note").read_text() == "number 2"

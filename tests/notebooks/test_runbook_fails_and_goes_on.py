@@ -188,6 +188,29 @@ def test_another_value_than_was_applied_blocks_with_the_difference(tmp_path: Pat
     project.run("job", "resume", job)
 
 
+@pytest.mark.slow
+def test_other_flags_than_before_are_named_at_the_next_question_and_refused_after_the_apply(tmp_path: Path) -> None:
+    project = project_in(tmp_path)
+    two = (
+        '%%cw two\nfile "a" {\n  path = "out/a"\n  content = "x"\n}\nfile "b" {\n  path = "out/b"\n  content = "x"\n}\n'
+    )
+    given = "get_ipython().run_line_magic('cw_apply', open('flags').read())"
+    project.write({"run.ipynb": notebook(LOAD, two, given, "open('ready')"), "flags": ""})
+    project.run("runbook", "run", "run.ipynb", expect=4)
+    job = newest(project)
+    approve(project, job)
+    project.write({"flags": "--exclude file.b"})
+    project.run("job", "resume", job, expect=4)
+    asked = shown(output(project, job), "c3")
+    assert "no longer fits: what is excluded was nothing and is file.b now" in asked
+    approve(project, job)
+    project.run("job", "resume", job, expect=1)
+    project.write({"flags": "--replace file.a", "ready": ""})
+    refused = project.run("job", "resume", job, expect=13)
+    assert "what is excluded was file.b and is nothing now" in refused.err
+    assert "what is to be replaced was nothing and is file.a now" in refused.err
+
+
 # --- stopped from outside -------------------------------------------------------------------------------------------
 
 

@@ -17,8 +17,8 @@ import pytest
 from clockwork_nb import mounts
 from clockwork_nb.errors import StoreIOError, UnsafeOperationError, UnsupportedFileSystemError
 from clockwork_nb.mounts import Mount, judge_mount, mount_of, private_folder, probe_locks, remembered, require_locks
-from clockwork_nb.session import runs
-from clockwork_nb.session.runs import open_store
+from clockwork_nb.session import job_store
+from clockwork_nb.session.job_store import open_store
 from clockwork_nb.settings import load_settings
 from clockwork_nb.store.files import JobStore
 
@@ -190,8 +190,8 @@ def test_a_home_on_a_shared_disk_is_left_for_a_local_folder(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(mounts, "mount_of", lambda _path: NFS)
-    monkeypatch.setattr(runs, "_LOCAL_HOMES", tmp_path / "local")
-    monkeypatch.setattr(runs, "_told", set())
+    monkeypatch.setattr(job_store, "_LOCAL_HOMES", tmp_path / "local")
+    monkeypatch.setattr(job_store, "_told", set())
     (tmp_path / "local").mkdir()
     local = tmp_path / "local" / f"clockwork-{os.geteuid()}"
     env = {"HOME": str(tmp_path)}

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from clockwork_nb.diagnostics import Severity
+from clockwork_nb.diagnostics import SUMMARY_LIMIT, Severity
 from clockwork_nb.errors import InvalidInputError
 from clockwork_nb.jobs.budget import limits_from_spec
 from clockwork_nb.jobs.located import MAX_BYTES, MAX_DEPTH
@@ -25,7 +25,7 @@ def problems(text: str, name: str = "jobspec.yaml") -> list[tuple[str, int, int,
     assert caught.value.exit_code == 6
     found = [d for d in caught.value.diagnostics if d.severity is Severity.ERROR]
     assert {d.code for d in found} <= set(CODES)
-    assert all(len(d.summary) <= 60 for d in found)
+    assert all(len(d.summary) <= SUMMARY_LIMIT for d in found)
     return [(d.code, d.subject.begin.line, d.subject.begin.column, d.note) for d in found if d.subject]
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from clockwork_nb.diagnostics import Diagnostic, Severity, SourceRange, SourceText
@@ -99,6 +101,30 @@ def test_a_cycle_reads_as_in_the_examples() -> None:
         "  service.db   needs  file.seed      (main.cw, line 12: depends_on)\n"
         "  file.seed    needs  service.api    (main.cw, line 20: content)\n"
         "  Break one of the three."
+    )
+
+
+@pytest.mark.parametrize("columns", [60, 80, 120])
+@pytest.mark.parametrize("color", [False, True])
+def test_nothing_is_lost_and_nothing_is_wider_than_the_terminal(columns: int, color: bool) -> None:
+    name = "customer_facing_storefront_web_application"
+    source = SourceText("main.cw", f'file "{name}" {{\n  content = "{"x" * 90}" + service.{name}.address\n}}\n')
+    summary = f'service.{name} has no attribute "very_long_attribute_name_here"'
+    note = "did you mean the attribute address of the service that is declared in the cell before this one?"
+    found = error(summary, at(source, "address"), note=note, detail="It has " + ", ".join(["attribute"] * 30))
+    text = re.sub(r"\x1b\[[0-9;]*m", "", render_text([found], color=color, columns=columns))
+    assert max(columns_of(line) for line in text.splitlines()) <= columns
+    words = " ".join(line.strip().lstrip("| ") for line in text.splitlines())
+    assert summary in words and note in words and "[cw-test]" in words
+    assert caret_line(text) == ("address", "^" * 7)
+    assert summary in render_html([found]).replace("&quot;", '"') and "did you mean the attribute" in render_html(
+        [found]
+    )
+
+
+def test_the_code_stands_at_the_end_of_the_terminals_line() -> None:
+    assert render_text([error("declared twice")], columns=60) == (
+        "error: declared twice                              [cw-test]"
     )
 
 

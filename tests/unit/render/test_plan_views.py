@@ -9,7 +9,9 @@ from typing import Any
 
 import pytest
 
-from clockwork_nb.render.plan import plan_html, plan_text, step_words
+from clockwork_nb.render.plan import plan_html, plan_text
+from clockwork_nb.render.plan_words import step_words
+from clockwork_nb.render.text import columns_of
 from clockwork_nb.render.values import changed_middle, value_text
 
 SAMPLES = Path(__file__).parent / "samples"
@@ -56,6 +58,49 @@ def test_an_empty_plan_still_says_what_was_not_looked_at(document: dict[str, Any
         "  not loaded service.web: cell 'services' has not been run here",
         "  not loaded file.a: file 'main.cw' was not read here",
     ]
+
+
+@pytest.mark.parametrize("width", [80, 100, 140])
+def test_long_cells_go_on_below_and_nothing_is_wider_than_the_terminal(document: dict[str, Any], width: int) -> None:
+    first = document["changes"][0]
+    needs = [
+        "directory.site",
+        "command.migrate_the_database_of_the_shop",
+        "command.build_everything_again_from_scratch",
+    ]
+    long = {
+        **document["changes"][3],
+        "address": "command.migrate_the_database_of_the_shop",
+        "describe": "sh -c " + "echo word; " * 9,
+        "reason": "script changed; failed last time",
+        "dependencies": needs,
+        "risk": ["command", "network", "ports"],
+    }
+    other = {**first, "address": needs[2], "describe": "short", "dependencies": needs[:1]}
+    output = {"name": "url", "before": "b" * 90, "after": "a" * 90, "sensitive": False}
+    plan = {**document, "changes": [first, long, other], "outputs": [output]}
+    text = plan_text(plan, DIGEST, width=width)
+    rows = text.splitlines()[1:]
+    assert max(map(columns_of, rows)) <= width
+    for word in ("script changed; failed last time", "risk: command, network, ports", "forces replacement", "(was "):
+        assert word in text
+    assert "needs directory.site, command.migrate_the_database" in text
+    begins = [
+        row.index(word)
+        for row in rows
+        for word in ("out/site", "sh -c", "short")
+        if row.startswith("  ") and word in row
+    ]
+    assert len(begins) == 3 and len(set(begins)) == 1, "what is in the second column is below each other"
+
+
+def test_what_is_imported_and_differs_is_no_change_from_outside(document: dict[str, Any]) -> None:
+    def shown(kind: str) -> str:
+        change = {**document["changes"][4], "kind": kind, "imported": "out/motd"}
+        return plan_text({**document, "changes": [change]}, DIGEST)
+
+    assert "file.motd is not as it is declared (mode 0644 → 0666); this plan overwrites it" in shown("update")
+    assert "the next apply overwrites it" in shown("import")
 
 
 def test_destroy_and_targets_are_in_the_first_line(document: dict[str, Any]) -> None:

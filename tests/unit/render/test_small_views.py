@@ -84,6 +84,7 @@ def test_a_job_of_which_little_is_known() -> None:
 def test_jobs_are_listed_one_a_line(job: JobView) -> None:
     other: JobView = {"id": "job_2", "status": "completed", "name": "web", "steps": (5, 5), "age": "2 h ago"}
     assert job_list_text([job, other]).splitlines() == [
+        "job                             status            name              progress       last moved",
         f"{JOB}  blocked_decision  quickstart.ipynb  8 of 14 cells",
         "job_2                           completed         web               5 of 5 steps   2 h ago",
     ]

@@ -11,7 +11,8 @@ import pytest
 from clockwork_nb.errors import InvalidInputError, InvalidTransitionError, LeaseConflictError, PlanStaleError
 from clockwork_nb.runbook.notebook import read_notebook
 from clockwork_nb.runbook.run import NotebookRun, resume_notebook
-from clockwork_nb.session.runs import JobRun, open_store
+from clockwork_nb.session.job_store import open_store
+from clockwork_nb.session.runs import JobRun
 from clockwork_nb.settings import Settings, load_settings
 
 
