@@ -162,9 +162,9 @@ def test_colours_are_for_terminals_that_want_them(project: Project) -> None:
 
 def test_long_planning_says_so_and_takes_the_note_away(project: Project) -> None:
     project.write(
-        {"main.cw": "".join(f'file "f{i}" {{\n  path    = "out/f{i}"\n  content = "x"\n}}\n' for i in range(4000))}
+        {"main.cw": "".join(f'file "f{i}" {{\n  path    = "out/f{i}"\n  content = "x"\n}}\n' for i in range(12_000))}
     )
     done = project.converse("plan")
     assert "planning … 0 s" in done.out
-    assert done.out.index("\x1b[K") < done.out.index("4,000 to create")
+    assert done.out.index("\x1b[K") < done.out.index("12,000 to create")
     assert "planning" not in project.run("plan").err
