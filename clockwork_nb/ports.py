@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, NamedTuple, Protocol
 
 __all__ = [
     "Action",
@@ -35,8 +35,7 @@ resource and leaves no state."""
 StepClass = Literal["confined", "host", "built-in"]
 
 
-@dataclass(frozen=True, slots=True)
-class ActionSpec:
+class ActionSpec(NamedTuple):
     """One action a resource type asks for; the planner gives it an id, its needs and its place.
 
     ``asks``: it only finds out what the change would have to do. Then nothing else of the change happens and nothing of it is
@@ -55,8 +54,7 @@ class ActionSpec:
     asks: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Action:
+class Action(NamedTuple):
     """One step of the ActionList. ``args`` may hold `Sensitive` values in memory, never on disk.
 
     ``id`` is ``<address>:<name>``; ``needs`` are ids of earlier steps, sorted. ``retries``: how often it is started again
@@ -165,8 +163,7 @@ class Observation:
     detail: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class ObserveContext:
+class ObserveContext(NamedTuple):
     """Where to look: the project root (configuration paths are relative to it) and the workspace's own folder.
 
     * ``address``: the resource being looked at; a type that keeps things below the workspace finds them by its slug.

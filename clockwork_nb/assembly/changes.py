@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import Any, NamedTuple
 
 from clockwork_nb.assembly.claims import Claims, claims_of
@@ -37,6 +36,8 @@ class Decision(NamedTuple):
 def effective(instance: ResourceInstance, prior: PriorResource | None, key: bytes) -> ResourceInstance:
     """Return *instance* with the config that will be recorded: ignored attributes keep their recorded value, and so do
     those that would differ only because this run happens at another time (``timestamp()``)."""
+    if instance.known and not (instance.volatile or instance.ignore_changes):
+        return instance
     config = instance.config
     times = _volatile(instance, key) if instance.volatile else {}
     if prior is not None and times:
@@ -58,7 +59,7 @@ def effective(instance: ResourceInstance, prior: PriorResource | None, key: byte
     if not instance.known and contains_unknown(config):
         config = _without_sealed_unknowns(config)
     unchanged = config is instance.config and not instance.volatile
-    return instance if unchanged else replace(instance, config=config, volatile=times)
+    return instance if unchanged else instance._replace(config=config, volatile=times)
 
 
 def decide_wanted(

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from types import MappingProxyType
+from typing import Any, Final, NamedTuple
 
 from clockwork_nb.assembly.plan_document import plan_document
 from clockwork_nb.canonical import canonical_json, digest
@@ -23,8 +24,10 @@ class AttributeChange(NamedTuple):
     forces_replacement: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class ResourceChange:
+_NOTHING: Final[Mapping[str, Any]] = MappingProxyType({})
+
+
+class ResourceChange(NamedTuple):
     """What happens to one resource.
 
     ``after`` is the whole new config (None for delete and forget), ``before`` the recorded one (None for create).
@@ -44,11 +47,11 @@ class ResourceChange:
     after: Mapping[str, Any] | None = None
     reason: str = ""
     risk: tuple[str, ...] = ()
-    volatile: Mapping[str, str] = field(default_factory=dict)
+    volatile: Mapping[str, str] = _NOTHING
     """Attribute → digest of its value at a fixed time, for those that depend on the time of the run."""
     moved_from: str = ""
     imported: str = ""
-    identity: Mapping[str, Any] = field(default_factory=dict)
+    identity: Mapping[str, Any] = _NOTHING
     deferred: str = ""
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import Any, NamedTuple
 
 from clockwork_nb.assembly.adoption import Adopted, adopt, rename
@@ -245,7 +244,7 @@ def _adopted(decision: Decision, adopted: Adopted, observed: Observation | None,
     if old:
         kind: ChangeKind = "move" if change.kind == "noop" else change.kind
         reason = f"moved from {old}" + (f"; {change.reason}" if change.reason else "")
-        return decision._replace(change=replace(change, kind=kind, moved_from=old, reason=reason))
+        return decision._replace(change=change._replace(kind=kind, moved_from=old, reason=reason))
     if import_id:
         if only:
             decision = decision._replace(specs=())
@@ -255,7 +254,7 @@ def _adopted(decision: Decision, adopted: Adopted, observed: Observation | None,
         # Nothing of it was made here, so whatever is put right is somebody else's.
         theirs = {"overwrite"} if change.kind == "update" and decision.specs else set()
         risk = tuple(sorted({*change.risk, *theirs}))
-        change = replace(change, kind=kind, imported=import_id, reason=reason, identity=seen, risk=risk)
+        change = change._replace(kind=kind, imported=import_id, reason=reason, identity=seen, risk=risk)
         return decision._replace(change=change)
     return decision
 
@@ -280,7 +279,7 @@ def _deferred(decision: Decision, needs: Sequence[str], waiting: dict[str, str],
     asking = tuple(spec for spec in decision.specs if spec.asks)
     if asking and unknown is None and not below:
         waiting[change.address] = change.address
-        return decision._replace(specs=asking, change=replace(change, deferred=asking[0].reason))
+        return decision._replace(specs=asking, change=change._replace(deferred=asking[0].reason))
     if unknown is None and not below:
         return decision
     waiting[change.address] = change.address
@@ -289,7 +288,7 @@ def _deferred(decision: Decision, needs: Sequence[str], waiting: dict[str, str],
 
 
 def _waiting(decision: Decision, why: str) -> Decision:
-    return decision._replace(specs=(), change=replace(decision.change, deferred=why))
+    return decision._replace(specs=(), change=decision.change._replace(deferred=why))
 
 
 def _defer_removals(decisions: dict[str, Decision], recorded: Graph) -> None:

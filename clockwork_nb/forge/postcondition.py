@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any, Final
 
 from clockwork_nb.canonical import canonical_json
@@ -43,7 +42,7 @@ def look_after(
         config = change["before"] if deletes else change["after"]
     assert config is not None
     if deletes:
-        where = replace(where, asked="removed")
+        where = where._replace(asked="removed")
     try:
         seen = kind.observe(config, entry["identity"] if entry else None, where)
     except (OSError, ClockworkError) as error:

@@ -70,9 +70,9 @@ def read_configuration(
         diagnostics.extend(problems)
         complete = complete and _is_whole(document, problems)
         reader.read(document, source.key)
+    check_references(configuration, types, diagnostics, complete=complete, cache=cache)
     if cache is not None:
         cache.finish()
-    check_references(configuration, types, diagnostics, complete=complete)
     check_transitions(configuration, diagnostics, complete=complete)
     return configuration, diagnostics
 

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from types import MappingProxyType
+from typing import Any, Final, NamedTuple
 
 from clockwork_nb.diagnostics import SourceRange
 
 __all__ = ["Desired", "EnvFacts", "Output", "ResourceInstance", "VariableValue"]
 
 
-@dataclass(frozen=True, slots=True)
-class ResourceInstance:
+_NOTHING: Final[Mapping[str, Any]] = MappingProxyType({})
+
+
+class ResourceInstance(NamedTuple):
     """One resource with its values.
 
     Attributes:
@@ -39,7 +42,7 @@ class ResourceInstance:
     ignore_changes: tuple[str, ...] = ()
     create_before_destroy: bool | None = None
     triggers: tuple[tuple[str, str], ...] = ()
-    volatile: Mapping[str, Any] = field(default_factory=dict)
+    volatile: Mapping[str, Any] = _NOTHING
     known: bool = False
 
 

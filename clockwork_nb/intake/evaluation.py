@@ -471,6 +471,6 @@ def _with_volatile(
         fixed = other.configs.get(address)
         if fixed is not None and fixed != instance.config:
             volatile = {k: v for k, v in fixed.items() if v != instance.config.get(k)}
-            instance = dataclasses.replace(instance, volatile=volatile)
+            instance = instance._replace(volatile=volatile)
         out[address] = instance
     return out

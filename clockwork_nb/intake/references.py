@@ -19,6 +19,7 @@ from clockwork_nb.intake.functions import FUNCTION_NAMES, unknown_function
 from clockwork_nb.intake.names import nearest, shown, summary
 from clockwork_nb.intake.nodes import Call, Node, Reference
 from clockwork_nb.intake.schema import Checker, attribute_names, field_names
+from clockwork_nb.intake.syntax import SyntaxCache
 from clockwork_nb.ports import Registry
 
 __all__ = ["PATHS", "check_references", "target_of"]
@@ -49,8 +50,15 @@ def target_of(parts: tuple[str, ...], types: Registry) -> str:
 
 class _Checker:
     def __init__(
-        self, configuration: Configuration, types: Registry, diagnostics: Diagnostics, *, complete: bool
+        self,
+        configuration: Configuration,
+        types: Registry,
+        diagnostics: Diagnostics,
+        *,
+        complete: bool,
+        cache: SyntaxCache | None,
     ) -> None:
+        self.cache = cache
         self.configuration = configuration
         self.types = types
         self.diagnostics = diagnostics
@@ -67,6 +75,11 @@ class _Checker:
         good = True
         good_targets = self._good_targets
         for attribute in declaration.attributes_read():
+            kept = self.cache.needs(attribute) if self.cache is not None and attribute.references else None
+            if kept is not None and self.nodes.keys() >= {need.target for need in kept}:
+                needs += kept
+                continue
+            before, good_before = len(needs), good
             for reference in attribute.references:
                 target = good_targets.get(reference.parts) or target_of(reference.parts, self.types)
                 if target in self.nodes:
@@ -83,6 +96,8 @@ class _Checker:
                     self._unknown(reference, declaration)
             for call in attribute.calls:
                 good = self._function_exists(call, declaration) and good
+            if self.cache is not None and attribute.references and good and good_before:
+                self.cache.keep_needs(attribute, tuple(needs[before:]))
         if isinstance(declaration, (ResourceDeclaration, OutputDeclaration)):
             triggers = declaration.triggers if isinstance(declaration, ResourceDeclaration) else ()
             for need in (*declaration.depends_on, *[t.need for t in triggers]):
@@ -228,13 +243,19 @@ class _Checker:
 
 
 def check_references(
-    configuration: Configuration, types: Registry, diagnostics: Diagnostics, *, complete: bool
+    configuration: Configuration,
+    types: Registry,
+    diagnostics: Diagnostics,
+    *,
+    complete: bool,
+    cache: SyntaxCache | None = None,
 ) -> None:
     """Check all references and calls, set every declaration's ``needs`` and the configuration's ``order``.
 
-    *complete* says that every text could be read; otherwise an unknown name may be declared in what could not.
+    *complete* says that every text could be read; otherwise an unknown name may be declared in what could not. *cache* is
+    what an earlier check with the same *types* left; the result is the same without it.
     """
-    checker = _Checker(configuration, types, diagnostics, complete=complete)
+    checker = _Checker(configuration, types, diagnostics, complete=complete, cache=cache)
     for declaration in checker.nodes.values():
         checker.check(declaration)
     needs: dict[str, tuple[str, ...]] = {

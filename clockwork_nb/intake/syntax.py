@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 
 from clockwork_nb.diagnostics import Diagnostics, SourceRange, SourceText
+from clockwork_nb.intake.configuration import Need
 from clockwork_nb.intake.expression_syntax import ExpressionParser
 from clockwork_nb.intake.items import NOTHING, QUOTED_LABEL, WORD, ItemParser, UnclosedBlock
 from clockwork_nb.intake.lexer import END, SyntaxFailure
@@ -30,14 +31,16 @@ _TOP_BLOCK = re.compile(rf"^{WORD}(?:[ \t]+{QUOTED_LABEL})*[ \t]*\{{", re.MULTIL
 
 
 class SyntaxCache:
-    """Trees of top-level blocks by their text, kept in memory between two readings of a configuration.
+    """Trees of top-level blocks by their text, and what their attributes need, between two readings of a configuration.
 
-    Only blocks that were used in the last reading are kept.
+    Only what was used in the last reading is kept.
     """
 
-    __slots__ = ("_new", "_old")
+    __slots__ = ("_needs", "_new", "_old", "_old_needs")
 
     def __init__(self) -> None:
+        self._old_needs: dict[int, tuple[Attribute, tuple[Need, ...]]] = {}
+        self._needs: dict[int, tuple[Attribute, tuple[Need, ...]]] = {}
         self._old: dict[str, tuple[Block, int]] = {}
         self._new: dict[str, tuple[Block, int]] = {}
 
@@ -54,9 +57,22 @@ class SyntaxCache:
         """Keep *block*, which has *count* blocks with those inside it, as the tree of *text*."""
         self._new[text] = (block, count)
 
+    def needs(self, attribute: Attribute) -> tuple[Need, ...] | None:
+        """Return what the references in *attribute* need, all of which was found right; None when that is not known."""
+        found = self._old_needs.get(id(attribute))
+        if found is None or found[0] is not attribute:
+            return None
+        self._needs[id(attribute)] = found
+        return found[1]
+
+    def keep_needs(self, attribute: Attribute, needs: tuple[Need, ...]) -> None:
+        """Keep *needs* as what the references in *attribute* need."""
+        self._needs[id(attribute)] = attribute, needs
+
     def finish(self) -> None:
         """Forget what the reading that ends now did not use."""
         self._old, self._new = self._new, {}
+        self._old_needs, self._needs = self._needs, {}
 
 
 def decode_text(data: bytes, name: str, diagnostics: Diagnostics, *, max_bytes: int) -> SourceText | None:

@@ -28,6 +28,9 @@ _GRACE_S: Final = 5.0
 
 _OBSERVERS: Final = 8
 _POLL_S: Final = 0.25
+_SLOW_S: Final = 0.02
+"""After so long in one look the others go on without that thread: more of them are started. Most looks take a thousandth of
+that, and threads that all have something to do only keep each other waiting for the interpreter."""
 
 
 class Look(NamedTuple):
@@ -47,14 +50,14 @@ def observe(
     What cannot be told, because looking failed or took longer than its context allows, has ``exists`` None and says why.
 
     Args:
-        workers: how many are looked at at once.
+        workers: how many are looked at at once, at most.
         grace_s: seconds beyond the context's own time after which a look is given up.
     """
     todo = sorted(looks.items())
     if len(todo) <= 1:
         workers = 1
-    round_ = _Round(iter(todo), len(todo), grace_s)
-    round_.start(min(workers, len(todo)))
+    round_ = _Round(iter(todo), len(todo), grace_s, min(workers, len(todo)))
+    round_.start(1)
     found = round_.wait()
     return {address: found[address] for address, _ in todo}
 
@@ -62,10 +65,11 @@ def observe(
 class _Round:
     """Threads that each take the next look; one that hangs is left behind and another takes its place."""
 
-    def __init__(self, todo: Iterator[tuple[str, Look]], count: int, grace_s: float) -> None:
+    def __init__(self, todo: Iterator[tuple[str, Look]], count: int, grace_s: float, workers: int) -> None:
         self._todo = todo
         self._left = count
         self._grace_s = grace_s
+        self._workers = workers
         self._lock = threading.Lock()
         self._changed = threading.Event()
         self._found: dict[str, Observation] = {}
@@ -79,9 +83,10 @@ class _Round:
 
     def wait(self) -> dict[str, Observation]:
         while self._left and self._failed is None:
-            self._changed.wait(_POLL_S)
+            self._changed.wait(_SLOW_S if len(self._busy) < self._workers else _POLL_S)
             self._changed.clear()
             self._give_up_late_ones()
+            self._start_more()
         if self._failed is not None:
             raise self._failed
         return self._found
@@ -97,6 +102,15 @@ class _Round:
                 self._found[address] = Observation(None, detail=f"looking took longer than {now - since:.0f} s")
                 self._left -= 1
         self.start(len(late))
+
+    def _start_more(self) -> None:
+        """Start as many threads again as there are, up to the most, when all of them are in a look that takes long."""
+        slow = time.monotonic() - _SLOW_S
+        with self._lock:
+            count = len(self._busy)
+            moving = any(since > slow for _, _, since in self._busy.values())
+        if count and not moving:
+            self.start(min(count, self._workers - count))
 
     def _work(self) -> None:
         me = threading.current_thread()

@@ -390,8 +390,7 @@ class Session:
         actions = verify_actions(planned.desired, self.types)
         addresses = {a.address for a in actions}
         changes = tuple(
-            replace(
-                c,
+            c._replace(
                 kind="verify" if c.address in addresses else "noop",
                 after=None,
                 attributes=(),

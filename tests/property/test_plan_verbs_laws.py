@@ -70,7 +70,7 @@ def case(seed: int) -> Case:
             observed[address] = Observation(True, {"mode": rng.choice([instance.config["mode"], "0666"])})
     known = replace(known, imports=imports)
     waiting = {
-        a: replace(r, config={**r.config, "content": LATER})
+        a: r._replace(config={**r.config, "content": LATER})
         for a, r in known.resources.items()
         if r.type == "file" and a not in imports and rng.random() < 0.3
     }
@@ -255,8 +255,8 @@ def test_a_move_never_makes_or_removes_what_did_not_change(seed: int) -> None:
     prior = after(plan_of(before, PriorState(), {}, prune=True), PriorState())
     new = {a: f"{a}_new" for a in before.resources if rng.random() < 0.5}
     moved = {
-        new.get(a, a): replace(
-            r, address=new.get(a, a), name=new.get(a, a).partition(".")[2],
+        new.get(a, a): r._replace(
+            address=new.get(a, a), name=new.get(a, a).partition(".")[2],
             dependencies=tuple(sorted(new.get(n, n) for n in r.dependencies)),
         )
         for a, r in before.resources.items()

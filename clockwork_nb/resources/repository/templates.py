@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
 from clockwork_nb.errors import InvalidInputError
@@ -94,7 +93,7 @@ def actions_observed(
     seen = {} if observed is None else observed.attributes
     if change != "update" or not seen.get("dirty") or seen.get("unfinished"):
         return specs
-    return [replace(spec, reason="it stops until what is in no commit is settled") for spec in specs]
+    return [spec._replace(reason="it stops until what is in no commit is settled") for spec in specs]
 
 
 def risks(
