@@ -15,7 +15,7 @@ from clockwork_nb.assembly.plan import OutputChange, Plan, ResourceChange
 from clockwork_nb.assembly.plan_cache import PlanCache
 from clockwork_nb.assembly.prior import PriorResource, PriorState
 from clockwork_nb.assembly.targets import Selection, made_anew, select
-from clockwork_nb.errors import InvalidInputError, UnsafeOperationError
+from clockwork_nb.errors import ClockworkError, InvalidInputError, UnsafeOperationError
 from clockwork_nb.intake.desired import Desired, EnvFacts, ResourceInstance
 from clockwork_nb.intake.values import contains_unknown, first_unknown
 from clockwork_nb.ports import Action, ChangeKind, Observation, Registry, ResourceType
@@ -214,10 +214,14 @@ def _decided(
     known = cache.decision(instance, before, observed, because) if cache is not None else None
     if known is not None:
         return known
-    if kind.verifies:
-        decision = decide_check(instance, kind, before, world.key, because)
-    else:
-        decision = decide_wanted(instance, kind, before, observed, world.key, world.claims, replace_because=because)
+    try:
+        if kind.verifies:
+            decision = decide_check(instance, kind, before, world.key, because)
+        else:
+            decision = decide_wanted(instance, kind, before, observed, world.key, world.claims, replace_because=because)
+    except ClockworkError as error:
+        error.source = error.source or instance.range  # a type does not know where its resource is declared
+        raise
     if cache is not None:
         cache.keep(instance, before, observed, because, decision)
     return decision

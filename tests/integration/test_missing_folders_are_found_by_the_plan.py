@@ -41,6 +41,7 @@ def test_a_missing_module_is_named_with_what_to_do(project: Project) -> None:
         said = project.run("plan", *words, expect=6).err
         assert "terraform.net (infra/own/net): there is no module: the folder infra/own/net is not there" in said
         assert "Make this folder, correct source" in said
+        assert "main.cw, line 1, column 1" in said
     project.write({"infra/own/net": "a file is no folder\n"})
     assert "there is no module" in project.run("plan", expect=6).err
 
