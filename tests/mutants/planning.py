@@ -241,4 +241,10 @@ MUTANTS: list[Mutant] = [
         " or action.needs != needs:\n", ":\n",
         "caches", (_CACHED,),
     ),
+    Mutant(
+        "what-is-declared-no-more-is-still-needed", "clockwork_nb/intake/references.py",
+        "            if kept is not None and self.nodes.keys() >= {need.target for need in kept}:\n",
+        "            if kept is not None:\n",
+        "caches", (_CACHED,),
+    ),
 ]  # fmt: skip

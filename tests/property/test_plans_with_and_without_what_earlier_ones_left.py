@@ -218,6 +218,10 @@ def _refer(world: World) -> None:
     world.blocks["file.f3"] = 'resource "file" "f3" {\n  path = "out/3"\n  content = "${file.f1.size}"\n}\n'
 
 
+def _gone(world: World) -> None:
+    del world.blocks["file.f2"]  # which another one refers to
+
+
 def _ignore(world: World) -> None:
     entry = world.prior.resources["file.f1"]
     config = {**entry.config, "mode": "0600"}
@@ -231,7 +235,7 @@ def _failed(world: World) -> None:
     world.prior = PriorState("lineage", 9, {**world.prior.resources, "file.f1": other})
 
 
-@pytest.mark.parametrize("change", [_drift, _other_source, _other_key, _true, _refer, _ignore, _failed])
+@pytest.mark.parametrize("change", [_drift, _other_source, _other_key, _true, _refer, _gone, _ignore, _failed])
 def test_everything_that_a_plan_depends_on_is_noticed(change: Callable[[World], None]) -> None:
     world = World(random.Random(1))
     world.blocks = {
@@ -239,6 +243,7 @@ def test_everything_that_a_plan_depends_on_is_noticed(change: Callable[[World], 
         "file.f2": 'resource "file" "f2" {\n  path = "out/2"\n  content = var.s\n}\n',
         "file.f4": 'resource "file" "f4" {\n  path = "out/4"\n  content = jsonencode(local.b)\n}\n',
     }
+    world.blocks["file.f5"] = 'resource "file" "f5" {\n  path = "out/5"\n  content = "from ${file.f2.path}"\n}\n'
     world.locals["b"] = "1"
     caches = SyntaxCache(), EvaluationCache(), PlanCache()
     first, _ = planned(world, *caches, ())
