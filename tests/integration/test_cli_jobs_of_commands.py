@@ -234,12 +234,12 @@ def test_wrap_without_a_command_and_with_one_that_is_not_there(project: Project)
 
 
 def test_a_wrapped_command_stops_at_its_wall_budget_with_its_whole_tree(project: Project) -> None:
-    mark = f"sleep 77.{os.getpid()}"
-    project.run(
-        "wrap", "--job-id", "w", "--max-wall-time-seconds", "1", "--", "sh", "-c", f"({mark} & {mark})", expect=3
-    )
+    mark = f"sleep 20.{os.getpid()}"
+    command = f"({mark} & {mark}); touch came-to-its-end"
+    project.run("wrap", "--job-id", "w", "--max-wall-time-seconds", "1", "--", "sh", "-c", command, expect=3)
     assert status(project, "w") == "blocked_budget"
     assert alive(mark.split()[1]) == []
+    assert not (project.folder / "came-to-its-end").exists()
 
 
 def test_a_step_reports_tokens_and_cost_and_is_stopped_by_their_budget(project: Project) -> None:
