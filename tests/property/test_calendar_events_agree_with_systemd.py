@@ -6,18 +6,20 @@ import shutil
 import subprocess
 
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import assume, given, note, settings
 from hypothesis import strategies as st
 
 from clockwork_nb.resources.schedule.calendar_events import calendar_problem
 
 pytestmark = pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="systemd-analyze is not installed")
 
-ZONES = ["UTC", "utc", "Europe/Berlin", "Japan"]
+ZONES = ["UTC", "utc", "Europe/Berlin", "Japan", " UTC"]
 
 
 def takes(text: str) -> bool:
-    done = subprocess.run(["systemd-analyze", "calendar", "--", text], capture_output=True, check=False, timeout=20)
+    command = ["systemd-analyze", "calendar", "--", text]
+    done = subprocess.run(command, capture_output=True, check=False, timeout=20, text=True)
+    note(f"{done.returncode}: {done.stdout}{done.stderr}")
     return done.returncode == 0
 
 
@@ -49,7 +51,7 @@ DATES = st.one_of(
     st.tuples(YEARS, st.just("-"), chains(12), st.sampled_from("-~"), chains(31)).map("".join),
     st.tuples(chains(12), st.sampled_from("-~"), chains(31)).map("".join),
     chains(12),
-    st.sampled_from(["@1", "@7258118399", "@7258118400", "@", "@x"]),
+    st.sampled_from(["@1", "@ 1", "@+1", "@ +1", "@+ 1", "@-1", "@-0", "@7258118399", "@7258118400", "@", "@ ", "@x"]),
 )
 TIMES = st.one_of(
     st.tuples(chains(23), chains(59)).map(":".join),

@@ -16,6 +16,7 @@ __all__ = ["calendar_problem"]
 _LETTERS = re.compile(r"[A-Za-z0-9*.,:/~@_+ -]{1,200}\Z")
 _ZONE = re.compile(r"[A-Za-z][A-Za-z0-9_+-]*(?:/[A-Za-z0-9_+-]+)*\Z|[+-]\d{2}(?:\d{2})?\Z", re.ASCII)
 _PART = re.compile(r"(\d+(?:\.\d+)?)(?:\.\.(\d+(?:\.\d+)?))?(?:/(\d+(?:\.\d+)?))?\Z", re.ASCII)
+_READ_AS_STRTOUL_DOES = re.compile(r"@ *(?:\+|-(?=0+(?!\d)))?(?=\d)", re.ASCII)
 _SINCE_1970 = re.compile(r"@\d{1,11}\Z", re.ASCII)
 _END: Final = 7_258_118_400  # the year 2200
 
@@ -49,12 +50,14 @@ _SECOND = _Field("second", 0, 59, fractions=True)
 
 def calendar_problem(text: str) -> str:
     """Return why *text* is no calendar event of systemd.time(7), ``""`` when it is one."""
-    words = text.split()
+    words = _READ_AS_STRTOUL_DOES.sub("@", text).split()  # systemd takes "@ 3" and "@+3"
     if not _LETTERS.match(text) or not words:
         return _EXAMPLE
     if len(words) > 1 and _is_zone(words[-1]):
         zone = words.pop()
-        if text.rstrip().endswith(f"  {zone}") and (":" in words[-1] or words[-1].lower() in _NAMES):
+        if text.rstrip().endswith(f"  {zone}") and (
+            words[-1][0] == "@" or ":" in words[-1] or words[-1].lower() in _NAMES
+        ):
             return f'one space stands before the time zone "{zone}"'
     if len(words) == 1 and words[0].lower() in _NAMES:
         return ""
@@ -103,7 +106,23 @@ def _date_problem(word: str) -> str:
         return f'"{word}" is no date (2030-12-31, *-*-01, 12-24) and no time (03:30)'
     day = _DAY_FROM_END if parts[-2] == "~" else _DAY
     fields = (_YEAR, _MONTH, day)[-len(parts[::2]) :]
-    return _first_problem(fields, parts[::2])
+    problem = _first_problem(fields, parts[::2])
+    return problem or (_list_from_end_problem(parts[-1]) if day is _DAY_FROM_END else "")
+
+
+def _list_from_end_problem(text: str) -> str:
+    """Return why the days *text* from the end of the month are no list: systemd takes three off the limit for each."""
+    days = sorted({_first_last_repeat(match) for match in map(_PART.match, _items(text)) if match})
+    limits = range(_DAY_FROM_END.high, -1, -3)
+    if len(days) <= len(limits) and all(max(day[:2]) <= limit for day, limit in zip(days, limits, strict=False)):
+        return ""
+    return f'the list "{text}" is too long for systemd, which takes up to 28 as the first day, 25 as the second, 22 …'
+
+
+def _first_last_repeat(part: re.Match[str]) -> tuple[int, int, int]:
+    first, repeat = int(part[1]), int(part[3] or 0)
+    last = int(part[2]) if part[2] else -1
+    return first, last - (last - first) % (repeat or 1) if part[2] else last, repeat
 
 
 def _time_problem(word: str) -> str:
