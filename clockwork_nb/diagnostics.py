@@ -5,8 +5,9 @@ from __future__ import annotations
 import enum
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
 from typing import NamedTuple
+
+from msgspec import Struct, field
 
 __all__ = ["SUMMARY_LIMIT", "Diagnostic", "Diagnostics", "Severity", "SourcePos", "SourceRange", "SourceText"]
 
@@ -110,8 +111,7 @@ class SourceRange(NamedTuple):
         return f"{self.file}, line {at.line}, column {at.column}"
 
 
-@dataclass(frozen=True, slots=True)
-class Diagnostic:
+class Diagnostic(Struct, frozen=True):
     """One finding.
 
     ``summary`` is at most `SUMMARY_LIMIT` characters and names the thing; ``note`` is what the caret line says
@@ -144,8 +144,7 @@ class Diagnostic:
         return out
 
 
-@dataclass(slots=True)
-class Diagnostics:
+class Diagnostics(Struct):
     """An ordered collection of findings."""
 
     items: list[Diagnostic] = field(default_factory=list)

@@ -13,8 +13,9 @@ import fcntl
 import os
 import stat
 import sys
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, NoReturn, Protocol, TypeVar
+
+from msgspec import Struct
 
 from clockwork_nb.errors import StoreFullError, StoreIOError
 
@@ -45,8 +46,7 @@ _WAITS_AT_ONCE: Final = 8
 _T = TypeVar("_T")
 
 
-@dataclass(frozen=True, slots=True)
-class FileStat:
+class FileStat(Struct, frozen=True):
     """What is known about a file: its size in bytes, and an identity that a replaced file does not share."""
 
     size: int

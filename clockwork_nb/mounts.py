@@ -12,9 +12,10 @@ import fcntl
 import os
 import stat
 import sys
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
+
+from msgspec import Struct
 
 from clockwork_nb.canonical import canonical_json, parse_json
 from clockwork_nb.errors import ClockworkError, StoreIOError, UnsafeOperationError, UnsupportedFileSystemError
@@ -69,8 +70,7 @@ _OTHER_DISK: Final = "Work in a copy of the folder that is on a local disk."
 _proven: dict[tuple[int, str], Mount] = {}
 
 
-@dataclass(frozen=True, slots=True)
-class Mount:
+class Mount(Struct, frozen=True):
     """A file system: its type (``ext4``, ``nfs4``, ``fuse.sshfs``; empty when it cannot be told), and whether other
     machines may use it at the same time."""
 

@@ -10,9 +10,10 @@ import os
 import re
 import stat
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
+
+from msgspec import Struct, field
 
 from clockwork_nb.canonical import digest, parse_json
 from clockwork_nb.errors import InvalidInputError, UnsafeOperationError
@@ -46,8 +47,7 @@ _MOST_ENTRIES: Final = 256
 _MOST_FIXES: Final = 1000
 
 
-@dataclass(frozen=True, slots=True)
-class Policy:
+class Policy(Struct, frozen=True):
     """What the operator laid down. The default is what holds without a file.
 
     Attributes:

@@ -6,9 +6,10 @@ Protocols and frozen values only; nothing here does anything.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, Protocol
+
+from msgspec import Struct, field
 
 __all__ = [
     "Action",
@@ -102,8 +103,7 @@ class Action(NamedTuple):
         return out
 
 
-@dataclass(frozen=True, slots=True)
-class Artifact:
+class Artifact(Struct, frozen=True):
     """A file of a bundle. ``path`` is relative to the build folder, with ``/``.
 
     ``secret`` names the sensitive value that is the content of a data artifact; then ``content`` is empty and
@@ -118,8 +118,7 @@ class Artifact:
     secret: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class CompiledStep:
+class CompiledStep(Struct, frozen=True):
     """What a resource type's template makes of one action.
 
     * ``cmd``: argv; the script is named by its artifact path, e.g. ``("sh", "scripts/file.index/write_file.sh")``,
@@ -151,8 +150,7 @@ class CompiledStep:
     detaches: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Observation:
+class Observation(Struct, frozen=True):
     """What is really there. ``attributes`` uses the names of the type's config and exports.
 
     ``exists`` is None when it cannot be told. ``detail`` is one line for people ("running, pid 4711").
@@ -306,8 +304,7 @@ Registry = Mapping[str, ResourceType]
 """Type name (and alias) → resource type."""
 
 
-@dataclass(frozen=True, slots=True)
-class Draft:
+class Draft(Struct, frozen=True):
     """An event that has not been written yet: a type of `clockwork_nb.jobs.events` and its payload."""
 
     type: str

@@ -10,9 +10,11 @@ import re
 from typing import Any
 from urllib.parse import quote, quote_plus
 
+from msgspec import Struct
+
 from clockwork_nb.canonical import canonical_json
 
-__all__ = ["MASK", "Redactor", "Sensitive", "seal", "unseal"]
+__all__ = ["MASK", "Redactor", "Sensitive", "repr_without", "seal", "unseal"]
 
 MASK = "(sensitive)"
 
@@ -41,6 +43,12 @@ class Sensitive:
 
     def __reduce__(self) -> Any:
         raise TypeError("a sensitive value cannot be pickled")
+
+
+def repr_without(value: Struct, *hidden: str) -> str:
+    """Return the usual repr of *value* with the fields named in *hidden* masked: they may hold secrets."""
+    shown = (f"{name}={MASK if name in hidden else repr(getattr(value, name))}" for name in value.__struct_fields__)
+    return f"{type(value).__name__}({', '.join(shown)})"
 
 
 def seal(value: Any, key: bytes) -> Any:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
+
+from msgspec import Struct, field
 
 __all__ = ["VARIABLES", "Settings", "cache_home", "load_settings"]
 
@@ -26,8 +27,7 @@ VARIABLES: Mapping[str, str] = {
 """Every variable this tool reads, with what it does; shown by ``clockwork doctor``."""
 
 
-@dataclass(frozen=True, slots=True)
-class Settings:
+class Settings(Struct, frozen=True):
     """The settings of one run.
 
     Attributes:

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import re
 import stat
-from dataclasses import dataclass
 from pathlib import Path
+
+from msgspec import Struct
 
 from clockwork_nb.errors import InvalidInputError, UnsafeOperationError
 
@@ -20,8 +21,7 @@ _MAX_INPUT = 256 * 1024 * 1024
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}\Z")
 
 
-@dataclass(frozen=True, slots=True)
-class Workspace:
+class Workspace(Struct, frozen=True):
     """Where one configuration lives.
 
     ``root`` is what relative paths of the configuration are relative to; ``folder`` is our own folder below it.

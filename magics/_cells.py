@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from msgspec import Struct, field
 
 __all__ = ["CellKeys", "Claim", "checked_name"]
 
@@ -26,16 +26,14 @@ def checked_name(name: str) -> str:
     return name
 
 
-@dataclass(frozen=True, slots=True)
-class Claim:
+class Claim(Struct, frozen=True):
     """What follows from running a cell: keys that are no longer said, and a warning or the empty string."""
 
     drop: tuple[str, ...] = ()
     warning: str = ""
 
 
-@dataclass(slots=True)
-class CellKeys:
+class CellKeys(Struct):
     """Key → the cell that said it last. A cell is known by its id; without ids nothing is replaced or dropped."""
 
     _owner: dict[str, tuple[str, int]] = field(default_factory=dict)

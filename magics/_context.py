@@ -7,9 +7,10 @@ import json
 import os
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
+
+from msgspec import Struct
 
 from clockwork_nb.errors import InvalidInputError
 
@@ -32,8 +33,7 @@ BUTTONS_SINCE = (7, 4)
 """The first ipykernel that hands clicks to a cell that is being awaited."""
 
 
-@dataclass(frozen=True, slots=True)
-class NotebookFile:
+class NotebookFile(Struct, frozen=True):
     """The notebook's folder and its file name without ``.ipynb``; ``known`` is False when both are guesses."""
 
     folder: Path
@@ -41,8 +41,7 @@ class NotebookFile:
     known: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Request:
+class Request(Struct, frozen=True):
     """The execution request that a magic runs in.
 
     ``cell_id`` is empty where the front end sends none. ``allow_stdin`` is None outside a kernel. ``count`` is the

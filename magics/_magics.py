@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Awaitable
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +15,7 @@ from IPython.core.magic import (
     no_var_expand,
     output_can_be_silenced,
 )
+from msgspec.structs import replace
 
 from clockwork_nb.errors import InvalidInputError
 from clockwork_nb.magics._display import Outputs, Result, note, plain

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from clockwork_nb.errors import InvalidInputError
 from clockwork_nb.magics._cells import CellKeys, checked_name
@@ -19,16 +21,14 @@ if TYPE_CHECKING:
 __all__ = ["Call", "Notebook", "Ran", "binding_value"]
 
 
-@dataclass(frozen=True, slots=True)
-class Call:
+class Call(Struct, frozen=True):
     """Which call this is: the cell's key, and the how-manieth of our magics in this run of the cell, from 1."""
 
     cell: str
     number: int
 
 
-@dataclass(frozen=True, slots=True)
-class Ran:
+class Ran(Struct, frozen=True):
     """What running a ``%%cw`` cell did."""
 
     key: str
@@ -36,8 +36,7 @@ class Ran:
     warning: str
 
 
-@dataclass(slots=True)
-class _Place:
+class _Place(Struct):
     """One workspace in use: its session and the cells that were run for it."""
 
     session: Session
@@ -45,8 +44,7 @@ class _Place:
     typed: set[str] = field(default_factory=set)
 
 
-@dataclass(slots=True)
-class Notebook:
+class Notebook(Struct):
     """The state of the extension in one kernel."""
 
     shell: Any

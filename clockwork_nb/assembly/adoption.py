@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import replace
 from typing import NamedTuple
+
+from msgspec.structs import replace
 
 from clockwork_nb.assembly.prior import PriorResource, PriorState
 from clockwork_nb.diagnostics import Diagnostic, Severity

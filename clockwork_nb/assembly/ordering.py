@@ -8,7 +8,8 @@ so the two cannot lock each other up.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 from clockwork_nb.assembly.changes import Decision
 from clockwork_nb.assembly.claims import claims_of
@@ -53,8 +54,7 @@ def order_actions(
     return tuple([steps.action(step, cache) for step in order])
 
 
-@dataclass(slots=True)
-class _Steps:
+class _Steps(Struct):
     """Every action by its id: which are makes and which removals, in which order a resource has them, what they need."""
 
     decisions: Mapping[str, Decision]

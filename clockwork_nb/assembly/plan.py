@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, Final, NamedTuple
+
+from msgspec import Struct, field
 
 from clockwork_nb.assembly.plan_document import plan_document
 from clockwork_nb.canonical import canonical_json, digest
 from clockwork_nb.intake.desired import EnvFacts
 from clockwork_nb.ports import Action, ChangeKind
+from clockwork_nb.secrets import repr_without
 
 __all__ = ["AttributeChange", "Drift", "OutputChange", "Plan", "ResourceChange"]
 
@@ -73,8 +75,7 @@ class OutputChange(NamedTuple):
     sensitive: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Plan:
+class Plan(Struct, frozen=True):
     """A plan. Two plans of the same inputs have the same bytes (``to_document``, canonical JSON).
 
     ``excluded`` and ``replaced`` are what the caller left out and what is to be made anew, ``changes`` are sorted by the order they happen in, unchanged ones last and by address. ``not_loaded`` maps the
@@ -100,7 +101,10 @@ class Plan:
     replaced: tuple[str, ...] = ()
     prune: bool = False
     compiler: str = "template"
-    secret_key: bytes = field(default=b"", repr=False)
+    secret_key: bytes = b""
+
+    def __repr__(self) -> str:
+        return repr_without(self, "secret_key")
 
     @property
     def has_changes(self) -> bool:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
+
+from msgspec import Struct
 
 from clockwork_nb.assembly.plan import Plan
 from clockwork_nb.canonical import canonical_json, digest, parse_json
@@ -20,8 +21,7 @@ _SHA256 = re.compile(r"[0-9a-f]{64}\Z")
 _STAMP = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z\Z")
 
 
-@dataclass(frozen=True, slots=True)
-class SavedPlan:
+class SavedPlan(Struct, frozen=True):
     """A plan read from a file: ``document`` is what the digest is of, without ``plan_digest`` and ``created_at``."""
 
     document: Mapping[str, Any]

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Any
+
+from msgspec import Struct, field
 
 from clockwork_nb.errors import InvalidInputError
 from clockwork_nb.ids import valid_address
@@ -16,8 +17,7 @@ STATUSES = ("ok", "failed", "unknown", "tainted")
 """How the last step of a resource ended; everything but ``ok`` means that it is done again."""
 
 
-@dataclass(frozen=True, slots=True)
-class PriorResource:
+class PriorResource(Struct, frozen=True):
     """One recorded resource.
 
     Attributes:
@@ -36,8 +36,7 @@ class PriorResource:
     identity: Mapping[str, Any] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
-class PriorState:
+class PriorState(Struct, frozen=True):
     """Everything recorded. Without arguments: the state before the first apply.
 
     ``lineage`` is None and ``serial`` 0 before the first apply. ``outputs`` maps names to values, sensitive ones in

@@ -6,10 +6,11 @@ import argparse
 import json
 import shlex
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from msgspec.structs import replace
 
 from clockwork_nb.arguments import budgets_of, plan_options
 from clockwork_nb.cli.progress import run_section

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import replace
 from typing import TYPE_CHECKING
+
+from msgspec.structs import replace
 
 from clockwork_nb.cli.signals import Terminated, stopping
 from clockwork_nb.cli.waiting import StepLines, working

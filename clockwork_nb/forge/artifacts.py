@@ -7,9 +7,11 @@ what was generated last, so that an edit can be told from a template that moved 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from clockwork_nb.canonical import canonical_json, parse_json, sha256_hex
 from clockwork_nb.errors import ArtifactChangedError, BundlePathError, InvalidInputError, StoreCorruptError
@@ -37,8 +39,7 @@ _DIFF_LINES = 200
 _CONFLICT_LINES = 80
 
 
-@dataclass(frozen=True, slots=True)
-class StagedBundle:
+class StagedBundle(Struct, frozen=True):
     """A bundle as it stands on disk.
 
     ``bundle`` holds the hand-edited contents; validate it (again) before it is approved. The other fields are artifact
@@ -56,8 +57,7 @@ class StagedBundle:
     diffs: Mapping[str, str] = field(default_factory=dict)
 
 
-@dataclass(slots=True)
-class _Outcome:
+class _Outcome(Struct):
     bundle: list[Artifact] = field(default_factory=list)
     write: list[Artifact] = field(default_factory=list)
     edited: dict[str, str] = field(default_factory=dict)

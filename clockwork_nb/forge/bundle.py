@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
+from msgspec import Struct, field
+
 from clockwork_nb.canonical import canonical_json, sha256_hex
 from clockwork_nb.ports import Artifact, StepClass
+from clockwork_nb.secrets import repr_without
 
 __all__ = ["Bundle", "BundleStep"]
 
 
-@dataclass(frozen=True, slots=True)
-class BundleStep:
+class BundleStep(Struct, frozen=True):
     """One step: which action it carries out and exactly how.
 
     ``interpreter`` is the resolved absolute path of ``cmd[0]`` and ``interpreter_sha256`` its content's digest; both
@@ -89,13 +90,15 @@ class BundleStep:
         )
 
 
-@dataclass(frozen=True)
-class Bundle:
+class Bundle(Struct, frozen=True, dict=True):
     """Artifacts and steps. ``secrets`` (name → value) stay in memory and are in no document."""
 
     artifacts: tuple[Artifact, ...]
     steps: tuple[BundleStep, ...]
-    secrets: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    secrets: Mapping[str, Any] = field(default_factory=dict)
+
+    def __repr__(self) -> str:
+        return repr_without(self, "secrets")
 
     def to_document(self) -> dict[str, Any]:
         """Return ``bundle.json``: the bundle with each content replaced by its digest and size (contracts.md)."""

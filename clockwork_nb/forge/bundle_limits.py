@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Final, Literal
+
+from msgspec import Struct
 
 __all__ = ["AGENT_LIMITS", "MAX_PARTS", "MAX_PART_BYTES", "MAX_PATH_BYTES", "TEMPLATE_LIMITS", "BundleLimits", "Source"]
 
@@ -16,8 +17,7 @@ MAX_PART_BYTES: Final = 100
 """Of an artifact's path as a whole, how many names it joins, and of each of these; a slug has at most 100."""
 
 
-@dataclass(frozen=True, slots=True)
-class BundleLimits:
+class BundleLimits(Struct, frozen=True):
     """Sizes of one bundle, in bytes where nothing else is said.
 
     * ``document_bytes``, ``depth``: the JSON it comes as, and how deep that may nest;

@@ -12,8 +12,9 @@ import json
 import re
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any, Final
+
+from msgspec import Struct, field
 
 from clockwork_nb.canonical import canonical_json
 from clockwork_nb.errors import BundleRuntimeError
@@ -33,8 +34,7 @@ _SHOWN: Final = 60
 _MOST_FINDINGS: Final = 1000  # nobody reads more, and a hostile document could hold millions
 
 
-@dataclass(frozen=True, slots=True)
-class BundleReading:
+class BundleReading(Struct, frozen=True):
     """What a document says. ``bundle`` is None when so much is wrong that no bundle could be made of it."""
 
     bundle: Bundle | None
@@ -100,8 +100,7 @@ def _too_large(size: int, limits: BundleLimits) -> Finding:
 # --- JSON -----------------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class _NotJson:
+class _NotJson(Struct, frozen=True):
     """A value that JSON's grammar or its numbers do not have; the reader says where it stands."""
 
     message: str
@@ -211,8 +210,7 @@ _STEP: Final = {
 _KIND_WORDS: Final = {dict: "an object", list: "a list", str: "text", bool: "true or false", int: "a number"}
 
 
-@dataclass(slots=True)
-class _Reader:
+class _Reader(Struct):
     """Turns one parsed document into a `Bundle`; each thing wrong becomes a finding and the reading goes on."""
 
     actions: Sequence[Action | Mapping[str, Any]]

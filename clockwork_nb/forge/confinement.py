@@ -11,10 +11,11 @@ from __future__ import annotations
 import errno
 import os
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Literal
+
+from msgspec import Struct
 
 from clockwork_nb.errors import UnsafeOperationError
 from clockwork_nb.forge.landlock import landlock_abi
@@ -43,8 +44,7 @@ _RESOLVER = "/etc/resolv.conf"
 _DEVICES = ("/dev/urandom", "/dev/random", "/dev/zero")
 
 
-@dataclass(frozen=True, slots=True)
-class Confinement:
+class Confinement(Struct, frozen=True):
     """What this machine offers.
 
     ``tier`` is ``strict`` (bubblewrap, seccomp, limits and Landlock), ``standard`` (Landlock, no_new_privs, limits, clean
@@ -59,8 +59,7 @@ class Confinement:
     bwrap: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Grant:
+class Grant(Struct, frozen=True):
     """One right on one absolute path.
 
     * ``read``: read and execute it and everything below; ignored when it does not exist.
@@ -218,8 +217,7 @@ def _python_prefixes(exe: str) -> list[str]:
 # --- writing ----------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class WriteBounds:
+class WriteBounds(Struct, frozen=True):
     """Where steps may write at all, links followed: below ``tops``, the project root first, and not in ``closed``."""
 
     tops: tuple[str, ...]

@@ -9,8 +9,9 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from typing import Final
+
+from msgspec import Struct
 
 from clockwork_nb.forge.bundle import Bundle, BundleStep
 from clockwork_nb.forge.content_patterns import ASSIGNED, ENVIRONMENT, NETWORK, PATTERNS, SECRETS, Pattern, Rule
@@ -43,8 +44,7 @@ _FLAGS_A_CODE: Final = 20  # in one file; a person has seen enough then
 _EXPECTED: Final[Mapping[str, frozenset[str]]] = {"schedule": frozenset({"scheduled-job"})}
 
 
-@dataclass(frozen=True, slots=True)
-class Flag:
+class Flag(Struct, frozen=True):
     """One line to look at: the step that runs it, the artifact it stands in, its number from 1, and the line itself.
 
     ``code`` is one of `FLAG_WORDS`. ``path`` is empty and ``line`` 0 for the step's own words and variables. ``text``

@@ -6,9 +6,10 @@ Every repetition is bounded, so that no line, whoever wrote it, takes more than 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from functools import cache
 from typing import Final
+
+from msgspec import Struct
 
 __all__ = ["ASSIGNED", "ENVIRONMENT", "NETWORK", "PATTERNS", "SECRETS", "Pattern", "Rule"]
 
@@ -21,8 +22,7 @@ _RECURSIVE: Final = (
 _DECODED: Final = "runs code that it decodes or downloads first"
 
 
-@dataclass(frozen=True, slots=True)
-class Rule:
+class Rule(Struct, frozen=True):
     """A regular expression that is tried, line by line, only where one of ``needles`` (lower case) is in the text."""
 
     needles: tuple[str, ...]
@@ -42,8 +42,7 @@ class Rule:
         return False
 
 
-@dataclass(frozen=True, slots=True)
-class Pattern(Rule):
+class Pattern(Rule, frozen=True):
     """A rule with the code it raises and what that means, for people. Several may share a code."""
 
     code: str

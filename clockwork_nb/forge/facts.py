@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 import re
-from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from msgspec.structs import replace
 
 from clockwork_nb.forge.confinement import probe
 from clockwork_nb.forge.runtimes import FIXED_PATH, RUNTIMES, find_runtime

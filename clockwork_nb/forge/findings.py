@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Final
+
+from msgspec import Struct
 
 from clockwork_nb.errors import (
     BundleError,
@@ -30,8 +31,7 @@ _RANK: Final = {cls.code: number for number, cls in enumerate(_SEVERITY)}
 _SHOWN: Final = 200
 
 
-@dataclass(frozen=True, slots=True)
-class Finding:
+class Finding(Struct, frozen=True):
     """One thing wrong. ``hint`` says what to do.
 
     ``place`` is ``bundle``, ``artifact PATH`` or ``step ID``; of a document that could not be read whole it is

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 from clockwork_nb.ports import Draft, EventView
 
 __all__ = ["SectionHistory"]
 
 
-@dataclass(slots=True)
-class SectionHistory:
+class SectionHistory(Struct):
     """What the log says about a section so far.
 
     ``seq`` is the log's last event. ``status`` maps step ids to the last word of their latest event ("completed"),

@@ -5,13 +5,15 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, Literal
+
+from msgspec import Struct, field
 
 from clockwork_nb.errors import InvalidInputError
 from clockwork_nb.forge import launcher
 from clockwork_nb.forge.confinement import Grant
+from clockwork_nb.secrets import repr_without
 
 __all__ = [
     "DEFAULT_LIMITS",
@@ -47,8 +49,7 @@ write (terraform, a container engine)."""
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}\Z")
 
 
-@dataclass(frozen=True, slots=True)
-class LaunchSpec:
+class LaunchSpec(Struct, frozen=True):
     """One step, completely: nothing is inherited from this process.
 
     * ``argv``: the words; the first becomes ``exe``, the one equal to ``script_name`` the name the script is started by.
@@ -72,8 +73,8 @@ class LaunchSpec:
     cwd: str | Path
     script: bytes | None = None
     script_name: str = ""
-    data: Mapping[int, bytes] = field(default_factory=dict, repr=False)
-    stdin: bytes | None = field(default=None, repr=False)
+    data: Mapping[int, bytes] = field(default_factory=dict)
+    stdin: bytes | None = None
     write_roots: tuple[Grant, ...] = ()
     read_roots: tuple[Grant, ...] = ()
     network: bool | tuple[int, ...] = False
@@ -85,9 +86,11 @@ class LaunchSpec:
     umask: int = 0o022
     detaches: bool = False
 
+    def __repr__(self) -> str:
+        return repr_without(self, "data", "stdin")
 
-@dataclass(frozen=True, slots=True)
-class LaunchResult:
+
+class LaunchResult(Struct, frozen=True):
     """How a step ended.
 
     ``exit_code`` and ``signal`` are None when it was not that way; both are None when the step never ran, and then

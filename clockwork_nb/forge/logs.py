@@ -7,9 +7,10 @@ import hashlib
 import os
 import re
 from collections import deque
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
+
+from msgspec import Struct
 
 from clockwork_nb.canonical import sha256_hex
 from clockwork_nb.errors import StoreIOError
@@ -29,8 +30,7 @@ _HELD_AT_MOST = 64 << 10
 _ACTION = re.compile(r"[^A-Za-z0-9_.-]+")
 
 
-@dataclass(frozen=True, slots=True)
-class LogFolder:
+class LogFolder(Struct, frozen=True):
     """Where a job's step logs go: ``<workspace>/logs/<job>/``. Made when the first step prints something."""
 
     path: Path

@@ -8,10 +8,12 @@ import stat
 import threading
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import Any, Final
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from clockwork_nb.jobs.budget import Counters, Excess, charge, exceeded
 
@@ -24,8 +26,7 @@ _METER_BYTES: Final = 1 << 20
 _MOST: Final = 10**12
 
 
-@dataclass(frozen=True, slots=True)
-class Usage:
+class Usage(Struct, frozen=True):
     """What a step says it used up: ``tokens``, ``cost`` (decimal text). ``problem`` is set when it said nonsense."""
 
     tokens: int = 0

@@ -12,9 +12,10 @@ import re
 import signal
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
+
+from msgspec import Struct
 
 __all__ = ["MARK_NAME", "Orphan", "end_orphans", "find_orphans"]
 
@@ -26,8 +27,7 @@ _GONE_S: Final = 5.0
 _PROC: Final = Path("/proc")
 
 
-@dataclass(frozen=True, slots=True)
-class Orphan:
+class Orphan(Struct, frozen=True):
     """A living process of a step: of which job and epoch, and what it is called."""
 
     pid: int

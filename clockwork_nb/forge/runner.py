@@ -10,9 +10,11 @@ import heapq
 import threading
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from clockwork_nb.canonical import canonical_json, digest
 from clockwork_nb.errors import (
@@ -41,7 +43,7 @@ from clockwork_nb.jobs.commands import charge_budget, checkpoint
 from clockwork_nb.jobs.fields import clip
 from clockwork_nb.notices import log
 from clockwork_nb.ports import Artifact, Draft, EventView, JobWriter, ObserveContext, Progress, Registry
-from clockwork_nb.secrets import Redactor
+from clockwork_nb.secrets import Redactor, repr_without
 
 __all__ = ["RunContext", "SectionResult", "run_section"]
 
@@ -50,8 +52,7 @@ _TAIL_BYTES: Final = 4096
 _POLL_S: Final = 0.1
 
 
-@dataclass(frozen=True, slots=True)
-class RunContext:
+class RunContext(Struct, frozen=True):
     """Where and with what a section runs.
 
     * ``root``, ``workspace``: the project root, and the workspace's own folder with state, build and logs.
@@ -78,18 +79,21 @@ class RunContext:
     redactor: Redactor = field(default_factory=Redactor)
     parallelism: int = 8
     timeout_override: int | None = None
-    configs: Mapping[str, Mapping[str, Any]] = field(default_factory=dict, repr=False)
+    configs: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     forbidden: tuple[Path, ...] = ()
     allowed_roots: tuple[Path, ...] = ()
     cancel: threading.Event = field(default_factory=threading.Event)
     on_lost: Callable[[], None] = lambda: None
     used: Counters = field(default_factory=Counters)
     measures_wall: bool = True
-    inherited: Mapping[str, str] = field(default_factory=dict, repr=False)
+    inherited: Mapping[str, str] = field(default_factory=dict)
     on_output: OnOutput | None = None
     artifacts: Mapping[str, Sequence[str]] = field(default_factory=dict)
     backoff_s: float = 1.0
     progress_every_s: float = 60.0
+
+    def __repr__(self) -> str:
+        return repr_without(self, "configs", "inherited")
 
 
 def run_section(

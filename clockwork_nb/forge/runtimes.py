@@ -9,8 +9,9 @@ from __future__ import annotations
 import re
 import shutil
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
+
+from msgspec import Struct, field
 
 from clockwork_nb.canonical import sha256_hex
 from clockwork_nb.errors import BundleRuntimeError
@@ -36,8 +37,7 @@ BUILT_IN = "cw:service"
 SERVICE_VERBS = ("ensure", "remove", "stop")
 
 
-@dataclass(frozen=True, slots=True)
-class Runtime:
+class Runtime(Struct, frozen=True):
     """One allowed interpreter. ``flags`` are what may stand before the script; ``languages`` are what it runs."""
 
     name: str
@@ -143,8 +143,7 @@ def find_runtime(name: str) -> str:
     return str(Path(found).absolute()) if found else ""
 
 
-@dataclass(slots=True)
-class Interpreters:
+class Interpreters(Struct):
     """Finds and hashes each interpreter once."""
 
     found: dict[str, tuple[str, str]] = field(default_factory=dict)

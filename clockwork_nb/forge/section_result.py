@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+
+from msgspec import Struct
 
 from clockwork_nb.errors import (
     AcceptTestError,
@@ -27,8 +28,7 @@ __all__ = ["SectionResult", "section_error"]
 _STOPPED = {"cancel": "cancelled", "pause": "paused", "drain": "paused"}
 
 
-@dataclass(frozen=True, slots=True)
-class SectionResult:
+class SectionResult(Struct, frozen=True):
     """How a section went. All ids, in the order it happened; ``done`` leaves out what was done before.
 
     ``interrupted`` steps were running when the run was stopped; ``waiting`` were not started. ``stopped`` is ``""``, or

@@ -10,9 +10,10 @@ import json
 import os
 import socket
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
+
+from msgspec import Struct
 
 from clockwork_nb.errors import AdapterFailedError
 from clockwork_nb.forge import supervisor
@@ -50,8 +51,7 @@ _STATE: Mapping[str, type | tuple[type, ...]] = {
 _WRITTEN = frozenset({"starting", "running", "backoff", "stopped", "exited", "failed"})
 
 
-@dataclass(frozen=True, slots=True)
-class ServiceStatus:
+class ServiceStatus(Struct, frozen=True):
     """How a service is now.
 
     ``status``: ``absent`` (never started here), ``starting``, ``running``, ``backoff`` (waits before a restart),

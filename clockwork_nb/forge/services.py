@@ -20,10 +20,11 @@ import sys
 import threading
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
+
+from msgspec import Struct
 
 from clockwork_nb.canonical import digest
 from clockwork_nb.errors import (
@@ -62,8 +63,7 @@ _FILES = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class ServiceResult:
+class ServiceResult(Struct, frozen=True):
     """What `ensure` or `remove` did. ``pid`` is 0 when nothing runs; ``note`` is one line for people."""
 
     pid: int

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
+
+from msgspec import Struct
 
 from clockwork_nb.assembly.prior import PriorState
 from clockwork_nb.errors import InvalidInputError, PlanStaleError, UnsafeOperationError
@@ -22,8 +23,7 @@ __all__ = ["EditedEntry", "StateEdit", "matching", "move", "push", "remove", "ta
 _TAINTED = "tainted"
 
 
-@dataclass(frozen=True, slots=True)
-class EditedEntry:
+class EditedEntry(Struct, frozen=True):
     """One entry that an edit touches: its address, what happens (``forget``, ``move``, ``taint`` …), and to what."""
 
     address: str
@@ -32,8 +32,7 @@ class EditedEntry:
     entry: Mapping[str, Any] | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class StateEdit:
+class StateEdit(Struct, frozen=True):
     """An edit that is ready to be asked about: the state before and after it, and what it does to which entry.
 
     ``before`` is None where nothing was recorded. ``forced`` says what a push overrides, empty for every other edit.

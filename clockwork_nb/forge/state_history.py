@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
+
+from msgspec import Struct
 
 from clockwork_nb.canonical import canonical_json, parse_json, sha256_hex
 from clockwork_nb.clock import rfc3339
@@ -28,8 +29,7 @@ HISTORY_NAME: Final = "state.history.jsonl"
 _SCHEMA: Final = "clockwork.state_edit.v1"
 
 
-@dataclass(frozen=True, slots=True)
-class Editor:
+class Editor(Struct, frozen=True):
     """Who answers for an edit, and how they were asked: ``terminal``, or ``auto`` when no person was."""
 
     by: str

@@ -12,10 +12,11 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal, Protocol, Self
+
+from msgspec import Struct, field
 
 from clockwork_nb.canonical import canonical_json, parse_json
 from clockwork_nb.errors import (
@@ -73,8 +74,7 @@ class StepExecutor(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class StepOutcome:
+class StepOutcome(Struct, frozen=True):
     """How a step ended.
 
     ``status`` is ``ok``, ``failed`` or ``cancelled``. ``note`` is one line of at most 200 characters, ``tail`` the end
@@ -97,8 +97,7 @@ class StepOutcome:
         return self.status == "failed" and self.exit_code is None and self.code not in {"E_ADAPTER_FAIL", "E_TIMEOUT"}
 
 
-@dataclass(frozen=True, slots=True)
-class _Times:
+class _Times(Struct, frozen=True):
     """How long a step may take, and how long it may be silent, in seconds."""
 
     whole_s: float

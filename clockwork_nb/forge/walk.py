@@ -4,24 +4,23 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, field
 from heapq import heapify, heappop, heappush
+
+from msgspec import Struct, field
 
 from clockwork_nb.errors import InvalidInputError
 
 __all__ = ["Skip", "WalkResult", "walk"]
 
 
-@dataclass(frozen=True, slots=True)
-class Skip:
+class Skip(Struct, frozen=True):
     """A node that will not run, and the failed node that is the cause."""
 
     node: str
     cause: str
 
 
-@dataclass(slots=True)
-class WalkResult:
+class WalkResult(Struct):
     """How the nodes ended, each list in the order it happened.
 
     ``waiting`` are those that were not started because the walk was stopped. ``interrupted`` says that the person

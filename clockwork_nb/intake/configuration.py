@@ -7,8 +7,9 @@ address ``type.name``.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
 from typing import NamedTuple
+
+from msgspec import Struct, field
 
 from clockwork_nb.diagnostics import SourceRange
 from clockwork_nb.intake.constraints import ANY, Constraint
@@ -83,8 +84,13 @@ class Removal(NamedTuple):
     range: SourceRange
 
 
-@dataclass(slots=True)
-class Declaration:
+class _Read(Struct, kw_only=True):
+    needs: tuple[Need, ...] = ()
+    broken: bool = False
+    """It has a mistake that was reported; what refers to it fails without a word."""
+
+
+class Declaration(_Read):
     """Something that was declared: its id, the key of its source, and its place."""
 
     id: str
@@ -92,9 +98,6 @@ class Declaration:
     key: str
     origin: Origin
     header: tuple[int, int]
-    needs: tuple[Need, ...] = field(default=(), kw_only=True)
-    broken: bool = field(default=False, kw_only=True)
-    """It has a mistake that was reported; what refers to it fails without a word."""
 
     @property
     def range(self) -> SourceRange:
@@ -111,15 +114,13 @@ class Declaration:
             yield from attribute.references
 
 
-@dataclass(slots=True)
-class Validation:
+class Validation(Struct):
     """One ``validation`` block of a variable."""
 
     condition: Attribute
     error_message: Attribute
 
 
-@dataclass(slots=True)
 class VariableDeclaration(Declaration):
     """A ``variable`` block."""
 
@@ -134,7 +135,6 @@ class VariableDeclaration(Declaration):
         return [part for v in self.validations for part in (v.condition, v.error_message)]
 
 
-@dataclass(slots=True)
 class LocalDeclaration(Declaration):
     """One attribute of a ``locals`` block."""
 
@@ -144,7 +144,6 @@ class LocalDeclaration(Declaration):
         return () if self.attribute is None else (self.attribute,)
 
 
-@dataclass(slots=True)
 class ResourceDeclaration(Declaration):
     """A resource. ``type`` is the type's own name, ``written`` the one that stands in the text.
 
@@ -175,7 +174,6 @@ class ResourceDeclaration(Declaration):
         return found
 
 
-@dataclass(slots=True)
 class OutputDeclaration(Declaration):
     """An ``output`` block."""
 
@@ -188,8 +186,7 @@ class OutputDeclaration(Declaration):
         return () if self.value is None else (self.value,)
 
 
-@dataclass(slots=True)
-class Configuration:
+class Configuration(Struct):
     """Everything that a set of sources declares.
 
     Attributes:

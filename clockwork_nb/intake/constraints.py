@@ -7,8 +7,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any, Final
+
+from msgspec import Struct
 
 from clockwork_nb.diagnostics import Diagnostics
 from clockwork_nb.intake.functions_collections import as_set, unified
@@ -21,8 +22,7 @@ from clockwork_nb.secrets import Sensitive
 __all__ = ["ANY", "Constraint", "MisfitError", "convert", "read_constraint"]
 
 
-@dataclass(frozen=True, slots=True)
-class Constraint:
+class Constraint(Struct, frozen=True):
     """One type.
 
     Attributes:

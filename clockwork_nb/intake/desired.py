@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, Final, NamedTuple
+
+from msgspec import Struct, field
 
 from clockwork_nb.diagnostics import SourceRange
 
@@ -64,8 +65,7 @@ class VariableValue(NamedTuple):
     sensitive: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class EnvFacts:
+class EnvFacts(Struct, frozen=True):
     """The facts of this machine that a plan may depend on; nothing that varies with time. Collected once at the edge.
 
     ``runtimes`` maps the names of found runtimes (``sh``, ``bash``, ``python3``, …) to their version text.
@@ -88,8 +88,7 @@ class EnvFacts:
         }
 
 
-@dataclass(frozen=True, slots=True)
-class Desired:
+class Desired(Struct, frozen=True):
     """Everything a configuration asks for.
 
     ``loaded`` are the keys of all files or cells that were read: a resource of the state whose ``declared_in`` is not

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
+
+from msgspec import structs
 
 from clockwork_nb.diagnostics import Diagnostics, SourceRange
 from clockwork_nb.errors import InvalidInputError
@@ -462,7 +463,7 @@ def _with_volatile(
         run.types,
         run.variables,
         run.given,
-        dataclasses.replace(context, now=_FIXED_TIME),
+        structs.replace(context, now=_FIXED_TIME),
         run.limits,
     )
     other.run()

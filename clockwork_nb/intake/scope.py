@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, Final
+
+from msgspec import Struct
 
 from clockwork_nb.diagnostics import Diagnostics
 from clockwork_nb.intake.names import summary
@@ -17,8 +18,7 @@ __all__ = ["EvaluationContext", "EvaluationError", "Scope", "UpstreamFailed", "b
 _NOTHING: Final[Mapping[str, Any]] = MappingProxyType({})
 
 
-@dataclass(frozen=True, slots=True)
-class EvaluationContext:
+class EvaluationContext(Struct, frozen=True):
     """What the edge lends to functions. Nothing ambient is used.
 
     Attributes:

@@ -11,8 +11,9 @@ from __future__ import annotations
 import struct
 import zlib
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Final, Literal
+
+from msgspec import Struct
 
 from clockwork_nb.errors import HashMismatchError, PackDuplicateError, PackLimitError, PackMalformedError
 from clockwork_nb.jobpack.layout import MAX_ENTRIES, MAX_PACK_BYTES, check_entry_name
@@ -28,8 +29,7 @@ DOS_DATE: Final = 0x21  # 1980-01-01
 _REGULAR_0644: Final = 0o100644 << 16
 
 
-@dataclass(frozen=True, slots=True)
-class Profile:
+class Profile(Struct, frozen=True):
     """The one allowed value of each field. ``extra`` is the exact extra field of every header."""
 
     name: Literal["clockwork", "wrkr"]
@@ -45,8 +45,7 @@ CLOCKWORK: Final = Profile("clockwork", (3 << 8) | 20, 0, b"", _REGULAR_0644, de
 WRKR: Final = Profile("wrkr", 20, 0x8, struct.pack("<HHBL", 0x5455, 5, 1, 315532800), 0, descriptor=True)
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(Struct, frozen=True):
     """One file: where its bytes are, and the CRC-32 both headers give for them."""
 
     name: str
@@ -55,8 +54,7 @@ class Entry:
     crc: int
 
 
-@dataclass(frozen=True, slots=True)
-class Archive:
+class Archive(Struct, frozen=True):
     """A well-formed archive. Contents are not checked against their CRC yet (`check_crc`)."""
 
     profile: Profile
@@ -120,8 +118,7 @@ def read_archive(data: bytes) -> Archive:
     return Archive(profile, data, entries)
 
 
-@dataclass(frozen=True, slots=True)
-class _Record:
+class _Record(Struct, frozen=True):
     made_by: int
     needed: int
     flags: int

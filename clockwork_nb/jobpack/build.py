@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, Final
+
+from msgspec import Struct
 
 from clockwork_nb.canonical import sha256_hex
 from clockwork_nb.errors import EvidenceInconsistentError, PackLimitError
@@ -47,8 +48,7 @@ __all__ = ["SIGNER_COMMENT", "Pack", "assemble_jobpack", "build_jobpack", "signe
 SIGNER_COMMENT: Final = "clockwork"
 
 
-@dataclass(frozen=True, slots=True)
-class Pack:
+class Pack(Struct, frozen=True):
     """A finished pack. ``name`` is its file name; ``final`` is False when the job goes on after it.
 
     ``left_out`` are the published artifacts that were too large for it.

@@ -5,9 +5,10 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
+
+from msgspec import Struct
 
 from clockwork_nb.canonical import sha256_hex
 from clockwork_nb.errors import (
@@ -152,8 +153,7 @@ def signer_key(archive: Archive) -> PublicKey:
     return key
 
 
-@dataclass(frozen=True, slots=True)
-class Contents:
+class Contents(Struct, frozen=True):
     """What was found below ``clockwork/``: the bundles by digest, and the files that were left out."""
 
     bundles: Mapping[str, BundleView]

@@ -7,8 +7,9 @@ cannot be in a pack, and one that an event names cannot be missing.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from typing import Any, Final
+
+from msgspec import Struct
 
 from clockwork_nb.canonical import canonical_json, parse_json
 from clockwork_nb.errors import EvidenceInconsistentError, InvalidInputError
@@ -38,8 +39,7 @@ __all__ = [
 _LEFT_OUT: Final = "clockwork.not_included.v1"
 
 
-@dataclass(frozen=True, slots=True)
-class BundleView:
+class BundleView(Struct, frozen=True):
     """What the pack needs of a ``bundle.json``.
 
     ``artifacts`` maps each path to the SHA-256 of its content, empty for one whose content is a secret; ``steps`` maps
@@ -128,8 +128,7 @@ def _artifact_entries(section: int, bundle: BundleView) -> dict[str, str]:
     return out
 
 
-@dataclass(frozen=True, slots=True)
-class LeftOut:
+class LeftOut(Struct, frozen=True):
     """A published artifact that a pack names and does not hold: the entry it would be, its digest, its size in bytes."""
 
     name: str

@@ -6,8 +6,9 @@ Field rules are those of Wrkr's own schemas (draft 2020-12, closed at the top, f
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any, Final
+
+from msgspec import Struct
 
 from clockwork_nb.jobs.events import STATUSES
 from clockwork_nb.jobs.fields import FLAG, HEX, Choice, EventInvalidError, FieldType, Optional, Pattern, Record
@@ -15,8 +16,7 @@ from clockwork_nb.jobs.fields import FLAG, HEX, Choice, EventInvalidError, Field
 __all__ = ["CONTRACT", "MANIFEST_RECORD", "json_schemas"]
 
 
-@dataclass(frozen=True, slots=True)
-class Chars:
+class Chars(Struct, frozen=True):
     """Text of *least* to *most* characters (code points); ``most`` 0 means any length."""
 
     least: int = 0
@@ -41,8 +41,7 @@ class Chars:
         return out
 
 
-@dataclass(frozen=True, slots=True)
-class Natural:
+class Natural(Struct, frozen=True):
     """An integer from 0 on. JSON's ``1.0`` is refused: canonical JSON has no such spelling."""
 
     def check(self, value: Any, where: str) -> None:
@@ -55,8 +54,7 @@ class Natural:
         return {"type": "integer", "minimum": 0}
 
 
-@dataclass(frozen=True, slots=True)
-class Open:
+class Open(Struct, frozen=True):
     """Any JSON object."""
 
     def check(self, value: Any, where: str) -> None:
@@ -69,8 +67,7 @@ class Open:
         return {"type": "object"}
 
 
-@dataclass(frozen=True, slots=True)
-class Many:
+class Many(Struct, frozen=True):
     """A list of any length."""
 
     of: FieldType

@@ -7,8 +7,9 @@ remains is what the log says about other documents.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any
+
+from msgspec import Struct
 
 from clockwork_nb.canonical import parse_json
 from clockwork_nb.errors import EvidenceInconsistentError, InvalidInputError
@@ -18,8 +19,7 @@ from clockwork_nb.jobpack.history import History, SectionHistory, StepRun
 __all__ = ["cross_check"]
 
 
-@dataclass(frozen=True, slots=True)
-class _PlanView:
+class _PlanView(Struct, frozen=True):
     configuration: str
     lineage: str
     serial: int

@@ -7,8 +7,9 @@ whether they agree with plans and bundles is `clockwork_nb.jobpack.crosscheck`'s
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
 from typing import Any, Final
+
+from msgspec import Struct, field
 
 from clockwork_nb.jobpack.layout import PUBLISHED_BY_US
 from clockwork_nb.jobs.events import Event
@@ -17,8 +18,7 @@ from clockwork_nb.jobs.model import Grant
 __all__ = ["Approval", "History", "SectionHistory", "StepRun", "read_history", "tool_version"]
 
 
-@dataclass(slots=True)
-class SectionHistory:
+class SectionHistory(Struct):
     """One ``%cw_apply``: its documents by digest. Of documents bound more than once the last one is here."""
 
     number: int
@@ -40,8 +40,7 @@ class SectionHistory:
         return str(self.binding["plan"]) if self.binding is not None else ""
 
 
-@dataclass(slots=True)
-class StepRun:
+class StepRun(Struct):
     """One attempt of one step, with the plan and bundle that were in force when it began."""
 
     start: Mapping[str, Any]
@@ -52,8 +51,7 @@ class StepRun:
     end: Mapping[str, Any] | None = None
 
 
-@dataclass(slots=True)
-class Approval:
+class Approval(Struct):
     """One decision, granted once everybody that it asks for said yes. ``uses`` are (seq, section, plan binding, bundle) of each ``approval.used``."""
 
     approval_id: str
@@ -73,8 +71,7 @@ class Approval:
     """Who said yes and counts, when several persons are asked for."""
 
 
-@dataclass(slots=True)
-class History:
+class History(Struct):
     """The facts of one log."""
 
     genesis: Mapping[str, Any]

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any, Final
+
+from msgspec import Struct
 
 from clockwork_nb.canonical import sha256_hex
 from clockwork_nb.errors import InvalidInputError, ManifestInvalidError
@@ -22,8 +23,7 @@ __all__ = ["Footer", "Manifest", "build_manifest", "footer", "parse_footer", "re
 _ZERO: Final = "0" * 64
 
 
-@dataclass(frozen=True, slots=True)
-class Manifest:
+class Manifest(Struct, frozen=True):
     """A manifest whose form and own hash are right; ``files`` maps path → SHA-256 in the order of the paths."""
 
     job_id: str
@@ -88,8 +88,7 @@ def _invalid(fault: str) -> ManifestInvalidError:
     return ManifestInvalidError(f"{MANIFEST} {fault}", details={"path": MANIFEST})
 
 
-@dataclass(frozen=True, slots=True)
-class Footer:
+class Footer(Struct, frozen=True):
     """What a footer line says; ``target`` is what to verify."""
 
     job_id: str

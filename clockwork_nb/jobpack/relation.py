@@ -7,8 +7,9 @@ thing that shows it.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from typing import Final, Literal
+
+from msgspec import Struct
 
 from clockwork_nb.jobpack.history import History
 
@@ -20,8 +21,7 @@ Relation = Literal["", "same", "extends", "older", "forked", "other job"]
 BAD_RELATIONS: Final[frozenset[Relation]] = frozenset({"older", "forked"})
 
 
-@dataclass(frozen=True, slots=True)
-class KnownHead:
+class KnownHead(Struct, frozen=True):
     """What is remembered of a pack: whose log it was, how many events, the hash of the last one, and the manifest's."""
 
     job_id: str

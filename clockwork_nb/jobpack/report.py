@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import Any, Literal
+
+from msgspec import Struct, field
 
 from clockwork_nb.jobpack.contents import LeftOut
 from clockwork_nb.jobpack.relation import Relation
@@ -22,8 +23,7 @@ Headline = Literal["VERIFIED signed", "VERIFIED signed import", "INTACT", "UNKNO
 Level = Literal["signed", "integrity", "none"]
 
 
-@dataclass(frozen=True, slots=True)
-class Check:
+class Check(Struct, frozen=True):
     """One step of the verification. ``not run``: an earlier one failed, or nobody asked for it."""
 
     name: str
@@ -31,8 +31,7 @@ class Check:
     detail: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Signer:
+class Signer(Struct, frozen=True):
     """Whose signature it is. ``name`` is empty when the key is not trusted here; ``standing`` says why it is not.
 
     ``standing`` is one of ``trusted, unknown, revoked, expired, not yet valid``.
@@ -52,8 +51,7 @@ class Signer:
         }
 
 
-@dataclass(frozen=True, slots=True)
-class ApprovalSummary:
+class ApprovalSummary(Struct, frozen=True):
     """One granted approval that the log holds. ``used`` says whether a section ran under it, ``signers`` who signed it."""
 
     plan: str
@@ -65,8 +63,7 @@ class ApprovalSummary:
     signers: tuple[Signer, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Failure:
+class Failure(Struct, frozen=True):
     """Why a pack is not verified. ``path`` is the entry, ``expected`` and ``found`` are set where two things differ.
 
     ``hint`` is what to do next, where there is something.
@@ -80,8 +77,7 @@ class Failure:
     hint: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class VerificationReport:
+class VerificationReport(Struct, frozen=True):
     """What is known about one pack.
 
     Facts about the job are empty until the evidence they come from has passed. ``level`` is what was proven:

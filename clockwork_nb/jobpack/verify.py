@@ -10,9 +10,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final, Literal
+
+from msgspec import Struct
 
 from clockwork_nb.errors import (
     ClockworkError,
@@ -62,8 +63,7 @@ _CHECKS: Final = (
 )  # fmt: skip
 
 
-@dataclass(frozen=True, slots=True)
-class Examination:
+class Examination(Struct, frozen=True):
     """A verification and the very bytes it was about. What was not reached is None or empty.
 
     Whoever shows or unpacks something takes it from here and never reads the file again. ``error`` is why the pack is

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any, Final
+
+from msgspec import Struct
 
 from clockwork_nb.canonical import canonical_json, parse_json
 from clockwork_nb.errors import EvidenceInconsistentError, InvalidInputError, PackMissingError, PackUndeclaredError
@@ -41,8 +42,7 @@ _REQUIRED: Final = (JOB, EVENTS, CHECKPOINTS, ARTIFACTS)
 _NUMBERED: Final = re.compile(r"(?:evt|cp)_([1-9][0-9]{0,15})\Z")
 
 
-@dataclass(frozen=True, slots=True)
-class WrkrFacts:
+class WrkrFacts(Struct, frozen=True):
     """What the records say about the job."""
 
     job_id: str

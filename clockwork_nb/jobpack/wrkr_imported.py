@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any, Final
+
+from msgspec import Struct
 
 from clockwork_nb.canonical import sha256_hex
 from clockwork_nb.errors import (
@@ -35,8 +36,7 @@ IMPORT_PROFILE: Final = "wrkr-import"
 _SHOWN: Final = 5
 
 
-@dataclass(frozen=True, slots=True)
-class ImportFacts:
+class ImportFacts(Struct, frozen=True):
     """What a pack says whose files are what its originals give.
 
     ``missing`` is what such a pack cannot show, ``notes`` what is wrong with the folder it was made of.

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any, Final
+
+from msgspec import Struct
 
 from clockwork_nb.errors import InvalidInputError
 from clockwork_nb.jobpack.contract import CONTRACT
@@ -33,8 +34,7 @@ _MOST_FINDINGS: Final = 1000
 _JOB_ID: Final = re.compile(r"(?!.*\.\.)[A-Za-z0-9._-]{1,200}")  # as Wrkr's store has it
 
 
-@dataclass(frozen=True, slots=True)
-class RuntimeConfig:
+class RuntimeConfig(Struct, frozen=True):
     """What ``runtime_config.json`` says. ``limits`` are those above 0, which are the ones Wrkr enforces."""
 
     adapter: str
@@ -43,15 +43,13 @@ class RuntimeConfig:
     limits: Mapping[str, int | float]
 
 
-@dataclass(frozen=True, slots=True)
-class _Snapshot:
+class _Snapshot(Struct, frozen=True):
     last_seq: int
     job_id: str
     view: Mapping[str, Any]
 
 
-@dataclass(frozen=True, slots=True)
-class WrkrJob:
+class WrkrJob(Struct, frozen=True):
     """A job folder that was read. ``findings`` say everything about it that a reader must know.
 
     ``wrkr_status`` is what Wrkr itself would show, from the snapshot and the events after it; empty when Wrkr cannot

@@ -8,8 +8,9 @@ cannot be read, says where that place is, and names what stands behind it withou
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
 from typing import Any, Final, Literal
+
+from msgspec import Struct, field
 
 from clockwork_nb.errors import InvalidInputError
 from clockwork_nb.jobpack.layout import MAX_EVENT_BYTES, MAX_EVENT_RECORDS
@@ -24,8 +25,7 @@ MAX_LINE: Final = 1 << 20
 Severity = Literal["damage", "contradiction", "note"]
 
 
-@dataclass(frozen=True, slots=True)
-class Finding:
+class Finding(Struct, frozen=True):
     """One thing about a folder that a reader must know.
 
     ``damage``: bytes that cannot be read. ``contradiction``: records that break Wrkr's rules or each other. ``note``:
@@ -58,8 +58,7 @@ class Finding:
         return {**self.to_record(), "message": self.message}
 
 
-@dataclass(frozen=True, slots=True)
-class WrkrEvent:
+class WrkrEvent(Struct, frozen=True):
     """One stored event. ``created_at`` is in UTC and in the shortest form that Go prints."""
 
     seq: int
@@ -70,8 +69,7 @@ class WrkrEvent:
     offset: int
 
 
-@dataclass(frozen=True, slots=True)
-class WrkrLog:
+class WrkrLog(Struct, frozen=True):
     """What a log holds. ``readable`` counts the bytes before the first place that cannot be read, of ``size``."""
 
     events: tuple[WrkrEvent, ...]
@@ -100,8 +98,7 @@ def read_log(data: bytes) -> WrkrLog:
     )
 
 
-@dataclass
-class _Reading:
+class _Reading(Struct):
     data: bytes
     events: list[WrkrEvent] = field(default_factory=list)
     findings: list[Finding] = field(default_factory=list)

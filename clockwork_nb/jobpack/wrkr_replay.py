@@ -8,8 +8,9 @@ finding.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
 from typing import Any, Final
+
+from msgspec import Struct, field
 
 from clockwork_nb.canonical import digest
 from clockwork_nb.errors import InvalidInputError
@@ -40,16 +41,14 @@ _MOVES: Final[Mapping[str, frozenset[str]]] = {
 """Wrkr's state machine: status → where it may go."""
 
 
-@dataclass(frozen=True, slots=True)
-class Record:
+class Record(Struct, frozen=True):
     """A checkpoint or an approval as the contract has it, with the number of its event."""
 
     seq: int
     document: Mapping[str, Any]
 
 
-@dataclass
-class Replay:
+class Replay(Struct):
     """The state of a job after its events. `replay` makes it."""
 
     job_id: str

@@ -6,9 +6,10 @@ the time the job was really running, from a monotonic clock, so waiting for a de
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 from typing import TYPE_CHECKING, Any, Final
+
+from msgspec import Struct
 
 from clockwork_nb.errors import InvalidInputError
 from clockwork_nb.jobs.events import DIMENSIONS
@@ -31,8 +32,7 @@ SPEC_KEYS: Final = {
 """Key of a job spec's ``budgets`` → dimension."""
 
 
-@dataclass(frozen=True, slots=True)
-class Counters:
+class Counters(Struct, frozen=True):
     """What was used so far, absolute. ``active_ms`` in milliseconds, ``cost`` a decimal number in text."""
 
     retry_count: int = 0
@@ -60,8 +60,7 @@ class Counters:
         }
 
 
-@dataclass(frozen=True, slots=True)
-class Excess:
+class Excess(Struct, frozen=True):
     """One limit that is broken; both numbers are decimal text in the dimension's unit."""
 
     dimension: str

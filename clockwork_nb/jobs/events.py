@@ -10,8 +10,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, NoReturn
+
+from msgspec import Struct
 
 from clockwork_nb.canonical import canonical_json, parse_json, sha256_hex
 from clockwork_nb.errors import ClockworkError
@@ -257,8 +258,7 @@ EVENT_FIELDS: Final[Mapping[str, Record]] = {
 """Event type → the fields of its payload."""
 
 
-@dataclass(frozen=True, slots=True)
-class Event:
+class Event(Struct, frozen=True):
     """A written event. ``created_at`` informs people; nothing but expiry is ever decided by it."""
 
     seq: int

@@ -7,8 +7,9 @@ The values are collected at the edge and handed in; nothing here looks at the ma
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
+
+from msgspec import Struct
 
 from clockwork_nb.canonical import digest
 from clockwork_nb.errors import EnvironmentMismatchError, InvalidInputError
@@ -46,8 +47,7 @@ _KINDS: Final = (
 )  # fmt: skip
 
 
-@dataclass(frozen=True, slots=True)
-class Difference:
+class Difference(Struct, frozen=True):
     """One rule whose value moved; None stands for a rule that one side does not have."""
 
     rule: str

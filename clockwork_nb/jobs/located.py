@@ -11,8 +11,9 @@ import json
 import math
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from typing import Any, Final, Literal
+
+from msgspec import Struct, field
 
 from clockwork_nb.diagnostics import Diagnostics, SourceRange, SourceText
 from clockwork_nb.intake.names import shown, summary
@@ -30,8 +31,7 @@ _EXACT: Final = 2**53 - 1
 """The largest whole number that every JSON reader keeps exactly (RFC 7493 §2.2)."""
 
 
-@dataclass(frozen=True, slots=True)
-class Node:
+class Node(Struct, frozen=True):
     """One value and where it is written, in code points from 0.
 
     ``value`` is the plain JSON value, lists and dicts included. ``items`` are the elements of a list, ``entries`` the
@@ -107,8 +107,7 @@ class _Stop(Exception):
         self.code, self.says, self.start, self.end, self.note = code, says, start, end, note
 
 
-@dataclass(frozen=True, slots=True)
-class _Part:
+class _Part(Struct, frozen=True):
     """A piece of a document, in the order of the text. ``anchor`` names what begins here, or what an alias means."""
 
     kind: Literal["list", "object", "close", "scalar", "alias"]
@@ -118,8 +117,7 @@ class _Part:
     anchor: str = ""
 
 
-@dataclass(slots=True)
-class _Open:
+class _Open(Struct):
     """A list or object whose end has not come yet; ``key`` waits for its value."""
 
     is_object: bool

@@ -6,8 +6,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any, Final
+
+from msgspec import Struct, field, to_builtins
+from msgspec.structs import replace
 
 from clockwork_nb.errors import InvalidInputError
 from clockwork_nb.jobs.budget import Counters
@@ -17,8 +19,7 @@ __all__ = ["BY_KEY", "TERMINAL", "Checkpoint", "Decision", "Grant", "JobState", 
 TERMINAL: Final = frozenset({"completed", "canceled"})
 
 
-@dataclass(slots=True)
-class StepState:
+class StepState(Struct):
     """One step of an open section.
 
     ``status`` is ``started``, ``completed``, ``failed``, ``interrupted``, ``skipped`` or ``compensated``; ``attempts``
@@ -34,8 +35,7 @@ class StepState:
     entry_blob: str = ""
 
 
-@dataclass(slots=True)
-class SectionState:
+class SectionState(Struct):
     """One apply, destroy or verify of the job.
 
     ``steps`` is emptied when the section closes: then ``done``, ``failed`` and ``skipped`` tell the rest, and a job of
@@ -69,8 +69,7 @@ class SectionState:
         return not self.outcome
 
 
-@dataclass(frozen=True, slots=True)
-class Grant:
+class Grant(Struct, frozen=True):
     """One person's yes to a decision that asks for several. Times are in the event form, empty for never."""
 
     by: str
@@ -112,8 +111,7 @@ BY_KEY: Final = " with SHA256:"
 """What stands in ``by`` between the user and the fingerprint of the key they signed with."""
 
 
-@dataclass(slots=True)
-class Decision:
+class Decision(Struct):
     """One question put to a person (or to a rule standing in for one), and the answer.
 
     ``status`` is ``open``, ``granted``, ``denied`` or ``superseded`` (the plan it was about is not the plan any more).
@@ -142,8 +140,7 @@ class Decision:
         return max(0, self.quorum - len(self.grants)) if self.status == "open" else 0
 
 
-@dataclass(slots=True)
-class Checkpoint:
+class Checkpoint(Struct):
     """The latest checkpoint of its kind, or a decision that is still asked for."""
 
     seq: int
@@ -153,8 +150,7 @@ class Checkpoint:
     created_at: str
 
 
-@dataclass(slots=True)
-class Lease:
+class Lease(Struct):
     """Who runs the job, by the last ``lease.taken``; None in the state when it was released."""
 
     runner_id: str
@@ -163,8 +159,7 @@ class Lease:
     tool_version: str
 
 
-@dataclass(slots=True)
-class JobState:
+class JobState(Struct):
     """The fold of a job's events up to ``seq``.
 
     ``stop`` is ``"cancel"`` or ``"pause"`` while somebody asked for it and the job has not moved there yet; a resume
@@ -252,13 +247,13 @@ class JobState:
 
     def to_document(self) -> dict[str, Any]:
         """Return the JSON form kept in a snapshot; `from_document` reads it back to an equal state."""
-        out = {item.name: getattr(self, item.name) for item in fields(self)}
+        out = {name: getattr(self, name) for name in self.__struct_fields__}
         out["counters"] = self.counters.to_payload()
-        out["lease"] = None if self.lease is None else asdict(self.lease)
+        out["lease"] = None if self.lease is None else to_builtins(self.lease)
         out["sections"] = [_section_document(section) for section in self.sections.values()]
-        out["decisions"] = [asdict(decision) for decision in self.decisions.values()]
+        out["decisions"] = [to_builtins(decision) for decision in self.decisions.values()]
         out["asked"] = [[seq, approval_id] for seq, approval_id in self.asked.items()]
-        out["checkpoints"] = [asdict(checkpoint) for checkpoint in self.checkpoints.values()]
+        out["checkpoints"] = [to_builtins(checkpoint) for checkpoint in self.checkpoints.values()]
         for name in ("cells", "published", "limits"):
             out[name] = [list(pair) for pair in out[name].items()]
         return out
@@ -295,7 +290,7 @@ def _decision_from(document: dict[str, Any]) -> Decision:
 
 
 def _section_document(section: SectionState) -> dict[str, Any]:
-    out = {item.name: getattr(section, item.name) for item in fields(section)}
+    out = {name: getattr(section, name) for name in section.__struct_fields__}
     # One short list a step: ten thousand steps stay a few hundred kilobytes.
     out["steps"] = [
         [name, step.status, step.index, step.attempts, step.idempotent, step.entry, step.entry_blob]

@@ -7,9 +7,10 @@ time comes from the events, and feeding the same events gives the same bytes.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final, Literal, TypeAlias
+
+from msgspec import Struct
 
 from clockwork_nb.jobs.model import Grant
 from clockwork_nb.ports import EventView
@@ -24,8 +25,7 @@ _TAIL_CHARS: Final = 4_000
 _NO_PERSON: Final = frozenset({"auto", "policy"})
 
 
-@dataclass(slots=True)
-class StepProgress:
+class StepProgress(Struct):
     """One step. ``duration_ms`` is None until it has ended; ``tail`` are the last lines it wrote."""
 
     id: str

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Any, Final
+
+from msgspec import Struct, field
 
 from clockwork_nb.canonical import canonical_json
 from clockwork_nb.diagnostics import Diagnostic, Severity, SourceText
@@ -54,8 +55,7 @@ CODES: Final[Mapping[str, str]] = {
 """Code of a finding → what it stands for. No code ever changes meaning."""
 
 
-@dataclass(frozen=True, slots=True)
-class StepSpec:
+class StepSpec(Struct, frozen=True):
     """One step.
 
     ``command`` is text for ``sh``, ``argv`` a program and its arguments; at most one of them is there, and with neither
@@ -80,16 +80,14 @@ class StepSpec:
     quorum: int = 1
 
 
-@dataclass(frozen=True, slots=True)
-class CheckpointPolicy:
+class CheckpointPolicy(Struct, frozen=True):
     """How often progress is told (at most once in so many seconds, 0: after each step), and the types that must occur."""
 
     min_interval_s: int = 0
     required_types: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class JobSpec:
+class JobSpec(Struct, frozen=True):
     """What a job is asked to do.
 
     ``workspace`` is a folder relative to where the job is submitted. ``budgets`` has the keys of
@@ -111,10 +109,10 @@ class JobSpec:
     environment_rules: tuple[str, ...] = ()
     created_at: str = ""
     producer_version: str = ""
-    warnings: tuple[Diagnostic, ...] = field(default=(), compare=False)
+    warnings: tuple[Diagnostic, ...] = ()
 
     def to_document(self) -> dict[str, Any]:
-        """Return the JSON form, what is usual left out; `from_document` reads it back to an equal spec."""
+        """Return the JSON form, what is usual left out; `from_document` reads it back, equal but for its warnings."""
         inputs: dict[str, Any] = {"workspace": self.workspace}
         if self.steps:
             before = ("", *(step.id for step in self.steps))

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any, Final, Protocol
+
+from msgspec import Struct, field
 
 from clockwork_nb.intake.names import did_you_mean, shown
 from clockwork_nb.jobs.located import Findings, Node
@@ -49,8 +50,7 @@ def _last(where: str) -> str:
     return f'"{where.rpartition(".")[2]}"' if len(where) < 45 else f'"{where[-40:]}"'
 
 
-@dataclass(frozen=True, slots=True)
-class Written:
+class Written(Struct, frozen=True):
     """Text of at most *limit* bytes in UTF-8.
 
     *regex* is what it must match as a whole, *says* the same in words; *rule* finds what a pattern cannot: it returns
@@ -95,8 +95,7 @@ class Written:
         return out if self.empty else {**out, "minLength": 1}
 
 
-@dataclass(frozen=True, slots=True)
-class Number:
+class Number(Struct, frozen=True):
     """A whole number, or with *fraction* any, from *low* to *high*."""
 
     low: int = 0
@@ -117,8 +116,7 @@ class Number:
         return {"type": "number" if self.fraction else "integer", "minimum": self.low, "maximum": self.high}
 
 
-@dataclass(frozen=True, slots=True)
-class Flag:
+class Flag(Struct, frozen=True):
     """True or false."""
 
     def check(self, node: Node, where: str, findings: Findings) -> None:
@@ -158,8 +156,7 @@ class Words:
         return {"type": "string"} if self.fold else {"enum": list(self.words)}
 
 
-@dataclass(frozen=True, slots=True)
-class Items:
+class Items(Struct, frozen=True):
     """A list of at most *limit* and at least *least* values of one type."""
 
     of: Field
@@ -188,8 +185,7 @@ class Items:
         return {**out, "minItems": self.least} if self.least else out
 
 
-@dataclass(frozen=True, slots=True)
-class Pairs:
+class Pairs(Struct, frozen=True):
     """An object of text whose keys are names like those of environment variables."""
 
     limit: int = 64
@@ -220,8 +216,7 @@ class Pairs:
 _VARIABLE: Final = "[A-Za-z_][A-Za-z0-9_]{0,127}"
 
 
-@dataclass(frozen=True, slots=True)
-class Anything:
+class Anything(Struct, frozen=True):
     """Any value; with *shape* ``object`` or ``list``, one of that kind."""
 
     shape: str = ""

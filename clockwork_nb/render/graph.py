@@ -9,8 +9,9 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, Final
+
+from msgspec import Struct
 
 from clockwork_nb.render.plan_words import SIGNS
 from clockwork_nb.render.text import columns_of, pad, plural, visible
@@ -32,8 +33,7 @@ COLLAPSE_ABOVE: Final = 150
 """Most resources that are drawn one by one."""
 
 
-@dataclass(frozen=True, slots=True)
-class Node:
+class Node(Struct, frozen=True):
     """A box: its name, the kind of change ("noop" for none, "mixed" for a type), what it says, and whether its change
     waits for something that the plan finds out. ``signed`` False: the label says what changes, no sign goes before it."""
 
@@ -44,8 +44,7 @@ class Node:
     signed: bool = True
 
 
-@dataclass(frozen=True, slots=True)
-class Graph:
+class Graph(Struct, frozen=True):
     """Boxes by name in the plan's order, and edges (what is needed, what needs it), each once.
 
     ``collapsed`` when the boxes are types; ``resources`` counts what they stand for, ``kinds`` are the kinds of change

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Final
+
+from msgspec import Struct, field
 
 __all__ = ["Layout", "Point", "layered"]
 
@@ -23,8 +24,7 @@ _LONGEST: Final = 24
 """An edge over more ranks than this is drawn straight across, so that the number of helper points stays linear."""
 
 
-@dataclass(slots=True)
-class Layout:
+class Layout(Struct):
     """Ranks from left to right, each from top to bottom; ``y`` is the middle of each point.
 
     ``paths`` are the edges in the order they were given: from what is needed, over helper points, to what needs it, or

@@ -7,10 +7,11 @@ outline. Nothing in it runs or is fetched, and the same facts are there as text 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from itertools import pairwise
 from math import isqrt
 from typing import Final
+
+from msgspec import Struct
 
 from clockwork_nb.render.graph import COLLAPSE_ABOVE, Graph, Node, sign_of, title_of
 from clockwork_nb.render.graph_layout import Layout, Point, layered
@@ -39,8 +40,7 @@ _NOT_XML: Final = {0xFFFE: 0xFFFD, 0xFFFF: 0xFFFD}
 _FONT: Final = "var(--cw-mono,ui-monospace,Menlo,Consolas,monospace)"
 
 
-@dataclass(slots=True)
-class _Drawing:
+class _Drawing(Struct):
     at: dict[Point, tuple[float, float]]
     widths: dict[Point, float]
     width: float = 0.0

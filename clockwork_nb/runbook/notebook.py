@@ -9,9 +9,10 @@ import json
 import math
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from msgspec import Struct
 
 from clockwork_nb.canonical import digest
 from clockwork_nb.errors import InvalidInputError
@@ -24,8 +25,7 @@ _LOADED = re.compile(r"^\s*%cw_load\s+([^\s#]+)\s*$", re.MULTILINE)
 _EXAMPLES: Mapping[str, Any] = {"string": "", "bool": False}
 
 
-@dataclass(frozen=True, slots=True)
-class Variable:
+class Variable(Struct, frozen=True):
     """A variable as declared: its type's name, and whether its value is a secret."""
 
     type: str
@@ -37,8 +37,7 @@ class Variable:
         return _EXAMPLES.get(self.type)
 
 
-@dataclass(frozen=True, slots=True)
-class Notebook:
+class Notebook(Struct, frozen=True):
     """The source of a notebook: cells with their ids; outputs play no part."""
 
     path: Path

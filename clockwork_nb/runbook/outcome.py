@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+
+from msgspec import Struct
 
 from clockwork_nb import errors
 from clockwork_nb.errors import AdapterFailedError, ApprovalRequiredError, ClockworkError, ConfigurationError
@@ -21,8 +22,7 @@ _MAX_LINES = 40
 _MISSING_MAGIC = re.compile(r"magic(?: function)? `%{1,2}cw")
 
 
-@dataclass(frozen=True, slots=True)
-class CellFailure:
+class CellFailure(Struct, frozen=True):
     """The cell that ended an attempt: its index from 0, the exception's class name, message and shown lines."""
 
     index: int

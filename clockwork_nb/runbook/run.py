@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
+
+from msgspec import Struct
 
 from clockwork_nb.canonical import parse_json, sha256_hex
 from clockwork_nb.errors import (
@@ -44,8 +45,7 @@ CellLine = Callable[[int, int, str, str], None]
 """Called for each code cell as it starts and ends: number from 1, number of cells, first line of its source, status."""
 
 
-@dataclass(frozen=True, slots=True)
-class RunResult:
+class RunResult(Struct, frozen=True):
     """A finished run: where its evidence is."""
 
     job_id: str

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
+
+from msgspec import Struct
 
 from clockwork_nb.errors import ClockworkError, InvalidInputError, InvalidTransitionError, UnsafeOperationError
 from clockwork_nb.session.job_status import unused_grant
@@ -25,8 +26,7 @@ LONGEST: Final = timedelta(days=30)
 """How long an approval may be good for before it is used."""
 
 
-@dataclass(frozen=True, slots=True)
-class Voice:
+class Voice(Struct, frozen=True):
     """Who decides.
 
     Attributes:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
+
+from msgspec import Struct
 
 from clockwork_nb.errors import InvalidTransitionError
 
@@ -23,8 +24,7 @@ if TYPE_CHECKING:
 __all__ = ["Built", "build_bundle", "notable_of"]
 
 
-@dataclass(frozen=True)
-class Built:
+class Built(Struct, frozen=True, dict=True):
     """A bundle, validated and written to the build folder, with the hand edits it takes in."""
 
     bundle: Bundle

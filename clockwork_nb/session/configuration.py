@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from clockwork_nb.canonical import digest, sha256_hex
 from clockwork_nb.errors import ConfigurationError, InvalidInputError
@@ -33,8 +35,7 @@ class CellReport(NamedTuple):
     diagnostics: tuple[Diagnostic, ...]
 
 
-@dataclass(slots=True)
-class _Text:
+class _Text(Struct):
     shown: str
     data: bytes
 
@@ -47,8 +48,7 @@ class _Given(NamedTuple):
     raw: bool
 
 
-@dataclass(slots=True)
-class ConfigurationSources:
+class ConfigurationSources(Struct):
     """Where the configuration of one workspace comes from, and its reading.
 
     A folder workspace reads its files afresh each time; a notebook workspace holds its cells. *live*: what was evaluated

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+
+from msgspec import Struct
 
 if TYPE_CHECKING:
     from clockwork_nb.session.options import PlanOptions
@@ -13,8 +14,7 @@ if TYPE_CHECKING:
 __all__ = ["Drifted", "find"]
 
 
-@dataclass(frozen=True, slots=True)
-class Drifted:
+class Drifted(Struct, frozen=True):
     """What was found; ``document`` is its JSON form (``clockwork.drift.v1``)."""
 
     document: Mapping[str, Any]

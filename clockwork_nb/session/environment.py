@@ -13,9 +13,10 @@ import stat
 import subprocess
 import sys
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
+
+from msgspec import Struct
 
 from clockwork_nb.canonical import digest, parse_json
 from clockwork_nb.errors import InvalidInputError
@@ -29,8 +30,7 @@ _GIT_TIMEOUT_S: Final = 60
 _MOST_CHANGES: Final = 20
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
+class Place(Struct, frozen=True):
     """Where a job's environment is looked at.
 
     Attributes:
@@ -44,8 +44,7 @@ class Place:
     notebook: Path | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Override:
+class Override(Struct, frozen=True):
     """Somebody's word that another environment will do for one resume."""
 
     by: str

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from clockwork_nb.errors import ConfigurationError, InvalidInputError
 from clockwork_nb.ids import valid_address
@@ -18,8 +20,7 @@ if TYPE_CHECKING:
 __all__ = ["Described", "begin_import", "describe", "write_block"]
 
 
-@dataclass(frozen=True, slots=True)
-class Described:
+class Described(Struct, frozen=True):
     """An existing thing as a block: its ``address``, the ``id`` it is imported by, and the ``text``."""
 
     address: str

@@ -10,9 +10,10 @@ import os
 import shlex
 import stat
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
+
+from msgspec import Struct
 
 from clockwork_nb.errors import InvalidInputError
 from clockwork_nb.session.packs import ExportedPack, Packs
@@ -29,8 +30,7 @@ _CHUNK: Final = 1 << 20
 _HINT: Final = "A Wrkr job is a folder below ~/.wrkr/jobs, with an events.jsonl in it."
 
 
-@dataclass(frozen=True, slots=True)
-class ForeignFolder:
+class ForeignFolder(Struct, frozen=True):
     """What was read of a folder. ``remarks`` are about the folder itself and are in no pack."""
 
     path: Path

@@ -394,7 +394,7 @@ class Jobs:
             section = following
 
     def _section(self, run: JobRun, rerun: Collection[str], given: Mapping[str, str]) -> Section:
-        from dataclasses import replace
+        from msgspec.structs import replace
 
         from clockwork_nb.session.continuation import continue_section
         from clockwork_nb.session.following import check_known

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
+
+from msgspec import Struct
 
 from clockwork_nb.canonical import digest
 
@@ -16,8 +17,7 @@ _RARE = ("excluded", "replaced", "allow")
 """Choices that stand in the document only when they were made."""
 
 
-@dataclass(frozen=True, slots=True)
-class PlanOptions:
+class PlanOptions(Struct, frozen=True):
     """The choices that decide a plan.
 
     Attributes:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
+
+from msgspec import Struct
 
 from clockwork_nb.canonical import canonical_json
 from clockwork_nb.errors import PackError
@@ -30,8 +31,7 @@ _MAX_KEY_BYTES: Final = 64 * 1024
 _PLAIN_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,199}")
 
 
-@dataclass(frozen=True, slots=True)
-class ExportedPack:
+class ExportedPack(Struct, frozen=True):
     """A pack on disk. ``footer`` is the one line that pins it in a ticket; ``final`` says whether the job was at its end.
 
     ``signer`` is the fingerprint of the key, empty when it is not signed; ``left_out`` are digest and size in bytes of

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
+
+from msgspec import Struct
 
 from clockwork_nb import __version__
 
@@ -20,8 +21,7 @@ TOOL_VERSION = f"clockwork_nb {__version__}"
 """What a plan names as its maker."""
 
 
-@dataclass(frozen=True, slots=True)
-class Planned:
+class Planned(Struct, frozen=True):
     """A plan and what it was made from.
 
     ``document`` is ``plan.json``; ``digest`` its digest, of which people see 8 digits. ``recorded`` says that the plan
@@ -37,7 +37,7 @@ class Planned:
     prior: PriorState | None = None
     observed_s: float = 0.0
     recorded: bool = False
-    next_lines: tuple[str, ...] = field(default=())
+    next_lines: tuple[str, ...] = ()
 
     @property
     def state(self) -> Mapping[str, Any] | None:

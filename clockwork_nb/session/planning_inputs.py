@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, NamedTuple
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from clockwork_nb.errors import InvalidInputError
 from clockwork_nb.ports import Observation, ObserveContext
@@ -95,8 +97,7 @@ def _named(imports: Sequence[tuple[str, str]], desired: Desired) -> dict[str, tu
     return out
 
 
-@dataclass(slots=True)
-class Known:
+class Known(Struct):
     """What earlier applies found out, for as long as it can be relied on."""
 
     session: Session

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+
+from msgspec import Struct
 
 from clockwork_nb.canonical import parse_json
 from clockwork_nb.errors import (
@@ -29,8 +30,7 @@ __all__ = ["Claim", "JobRun"]
 _LETTING_GO_S = 10.0
 
 
-@dataclass(frozen=True, slots=True)
-class Claim:
+class Claim(Struct, frozen=True):
     """What a process does to get a job that somebody may be running: nothing, wait for it, or replace its owner.
 
     See `clockwork_nb.store.files.JobStore.open` for the three. With ``override`` another environment than the recorded

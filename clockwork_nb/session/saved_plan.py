@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from msgspec.structs import replace
 
 from clockwork_nb.assembly.planfile import decode_plan, explain_stale
 from clockwork_nb.errors import InvalidInputError, PlanStaleError

@@ -6,8 +6,10 @@ import shlex
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, NoReturn
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from clockwork_nb.canonical import canonical_json
 from clockwork_nb.errors import (
@@ -32,8 +34,7 @@ if TYPE_CHECKING:
 __all__ = ["Section", "SectionOutcome"]
 
 
-@dataclass(frozen=True, slots=True)
-class SectionOutcome:
+class SectionOutcome(Struct, frozen=True):
     """How a section ended.
 
     ``status`` is ``completed``, ``failed``, ``canceled`` or ``nothing``. ``snapshot`` is the progress document that

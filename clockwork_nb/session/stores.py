@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from clockwork_nb import __version__
 from clockwork_nb.clock import Clock, SystemClock
@@ -44,8 +46,7 @@ def parse_age(text: str) -> timedelta:
     return timedelta(**{_UNITS[found[2]]: int(found[1])})
 
 
-@dataclass(frozen=True, slots=True)
-class CheckedStore:
+class CheckedStore(Struct, frozen=True):
     """What a check found: a report for each job, and what is wrong around them."""
 
     home: Path
@@ -67,8 +68,7 @@ class CheckedStore:
         }
 
 
-@dataclass(frozen=True, slots=True)
-class Criteria:
+class Criteria(Struct, frozen=True):
     """What counts as too old, or too much. Packs and reports are aged by their file times, jobs by their last event."""
 
     job_max_age: timedelta | None = None
@@ -84,8 +84,7 @@ class Criteria:
         return all(limit is None for limit in limits)
 
 
-@dataclass(frozen=True, slots=True)
-class Pruned:
+class Pruned(Struct, frozen=True):
     """What prune removed (or would), and what it kept although it is old enough."""
 
     dry_run: bool

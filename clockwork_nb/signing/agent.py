@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Final
+
+from msgspec import Struct
 
 from clockwork_nb.errors import InvalidInputError, SignatureInvalidError
 from clockwork_nb.signing.keys import SSH_TYPE, PublicKey
@@ -26,8 +27,7 @@ _SIGNED: Final = 14
 _SECONDS: Final = 60.0  # a person may have to touch or confirm something
 
 
-@dataclass(frozen=True, slots=True)
-class AgentKey:
+class AgentKey(Struct, frozen=True):
     """One Ed25519 key of the agent behind *path*; ``comment`` is what the agent calls it."""
 
     public: PublicKey

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import base64
 import binascii
-from dataclasses import dataclass
 from typing import Final
+
+from msgspec import Struct
 
 from clockwork_nb.canonical import canonical_json, parse_json
 from clockwork_nb.errors import InvalidInputError, SignatureInvalidError
@@ -17,8 +18,7 @@ PAYLOAD_TYPE: Final = "application/vnd.in-toto+json"
 MAX_ENVELOPE_BYTES: Final = 8 * 1024 * 1024
 
 
-@dataclass(frozen=True, slots=True)
-class Envelope:
+class Envelope(Struct, frozen=True):
     """A DSSE envelope in its one accepted spelling. Nothing in it is checked against a key yet."""
 
     payload: bytes

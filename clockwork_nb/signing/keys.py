@@ -8,8 +8,9 @@ from __future__ import annotations
 import base64
 import binascii
 import hashlib
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Protocol
+
+from msgspec import Struct
 
 from clockwork_nb.canonical import digest
 from clockwork_nb.errors import InvalidInputError
@@ -40,8 +41,7 @@ _LOW_ORDER_Y: Final = frozenset(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class PublicKey:
+class PublicKey(Struct, frozen=True):
     """The public half: 32 raw bytes. Only keys that can be trusted at all exist: low-order points are refused.
 
     Raises:

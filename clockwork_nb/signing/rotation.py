@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import base64
 import binascii
-from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
+
+from msgspec import Struct
 
 from clockwork_nb.canonical import canonical_json, parse_json
 from clockwork_nb.clock import rfc3339
@@ -51,8 +52,7 @@ _SCHEMA: Final = "clockwork.key_rotation.v1"
 _MOST: Final = 64 * 1024
 
 
-@dataclass(frozen=True, slots=True)
-class Rotation:
+class Rotation(Struct, frozen=True):
     """A checked statement: *old* says that *new* takes its place, and *new* agrees. ``at`` is RFC 3339, UTC."""
 
     old: PublicKey
@@ -60,8 +60,7 @@ class Rotation:
     at: str
 
 
-@dataclass(frozen=True, slots=True)
-class Rotated:
+class Rotated(Struct, frozen=True):
     """What a rotation made."""
 
     rotation: Rotation

@@ -11,9 +11,10 @@ from __future__ import annotations
 import re
 import stat
 from collections.abc import Iterator
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final, Literal, Protocol
+
+from msgspec import Struct
 
 from clockwork_nb.errors import InvalidInputError, UnsafeOperationError
 from clockwork_nb.fs import make_dirs, read_bytes, write_atomic
@@ -61,8 +62,7 @@ def former_keys_file(config_dir: Path) -> Path:
     return keys_folder(config_dir) / "former_keys"
 
 
-@dataclass(frozen=True, slots=True)
-class TrustedKey:
+class TrustedKey(Struct, frozen=True):
     """A key and the name (OpenSSH: principal) it is known by here; ``own`` when it is this user's.
 
     ``valid_after`` and ``valid_before`` (both included, aware) bound the times at which it counts.
@@ -86,8 +86,7 @@ class TrustedKey:
         return not early and not late
 
 
-@dataclass(frozen=True, slots=True)
-class Standing:
+class Standing(Struct, frozen=True):
     """What is known of a key. ``name`` is set when it is listed at all; ``limit`` is the bound that it misses."""
 
     status: Literal["trusted", "unknown", "revoked", "expired", "not yet valid"]
@@ -103,8 +102,7 @@ class Trust(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class TrustStore:
+class TrustStore(Struct, frozen=True):
     """Trusted keys, the user's own ones first: these count as trusted. ``path`` is the file that `trust` writes.
 
     ``revoked`` are fingerprints; a key among them is trusted by nobody.

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, Final
+
+from msgspec import Struct, field
+from msgspec.structs import asdict
 
 from clockwork_nb.errors import ClockworkError
 from clockwork_nb.fs import REAL, FileStat, FileSystem
@@ -32,8 +34,7 @@ _MOST: Final = 50
 _RESTORE: Final = "restore the file from a backup, or from the job's jobpack"
 
 
-@dataclass(frozen=True, slots=True)
-class Finding:
+class Finding(Struct, frozen=True):
     """One thing that is not as it should be.
 
     ``severity`` is ``error`` (evidence is damaged), ``warning`` (somebody should look) or ``note`` (harmless). ``where``
@@ -51,11 +52,10 @@ class Finding:
 
     def to_dict(self) -> dict[str, Any]:
         """Return the JSON form."""
-        return {item.name: getattr(self, item.name) for item in fields(self)}
+        return asdict(self)
 
 
-@dataclass(frozen=True, slots=True)
-class StoreReport:
+class StoreReport(Struct, frozen=True):
     """What `check_store` found: how much was looked at, and every finding."""
 
     job_id: str

@@ -9,9 +9,10 @@ from __future__ import annotations
 import contextlib
 import errno
 import threading
-from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any, Final
+
+from msgspec import Struct, field
 
 from clockwork_nb.clock import Clock, rfc3339
 from clockwork_nb.errors import (
@@ -39,8 +40,7 @@ __all__ = ["Batch", "Journal", "open_journal", "save_torn_tail"]
 _FOREIGN: Final = CONTROL_TYPES | {"log.recovered"}
 
 
-@dataclass(slots=True)
-class Batch:
+class Batch(Struct):
     """Drafts that are written as one unit; then ``events``, or ``error`` when this batch was refused or failed.
 
     ``epoch`` None means the epoch of the record before (control events).

@@ -7,11 +7,13 @@ epoch is refused there, however late it comes. No two machines' clocks are ever 
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, replace
 from functools import lru_cache
 from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from clockwork_nb.canonical import canonical_json, parse_json
 from clockwork_nb.errors import ClockworkError, StoreCorruptError
@@ -40,8 +42,7 @@ TTL_MS: Final = 30_000
 _MAX_BYTES: Final = 16_384
 
 
-@dataclass(frozen=True, slots=True)
-class Holder:
+class Holder(Struct, frozen=True):
     """A process, so that no other can be taken for it: process numbers are reused, start times on one boot are not."""
 
     runner_id: str
@@ -60,8 +61,7 @@ class Holder:
         return f"process {self.pid} on {self.host or 'an unnamed host'}"
 
 
-@dataclass(frozen=True, slots=True)
-class LeaseFile:
+class LeaseFile(Struct, frozen=True):
     """The content of ``lease.json``."""
 
     job_id: str

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
+
+from msgspec import Struct
 
 from clockwork_nb.errors import ClockworkError, InvalidInputError
 from clockwork_nb.fs import REAL, FileSystem
@@ -15,8 +16,7 @@ from clockwork_nb.store.snapshot import read_runtime, runtime_document
 __all__ = ["JobList", "JobSummary"]
 
 
-@dataclass(frozen=True, slots=True)
-class JobSummary:
+class JobSummary(Struct, frozen=True):
     """One line of ``job list``. ``damaged`` is why the job could not be read, else empty; then only ``job_id`` is known.
 
     ``running`` says whether a live process holds the lease now.

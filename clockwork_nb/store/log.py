@@ -6,8 +6,9 @@ as torn and may be cut; everything else that is wrong is corruption, and nothing
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Literal
+
+from msgspec import Struct
 
 from clockwork_nb.errors import ClockworkError, JobLimitError, StoreCorruptError
 from clockwork_nb.jobs.events import MAX_LOG_BYTES, MAX_RECORDS, Event, decode_record, is_self_consistent
@@ -28,8 +29,7 @@ MAX_BATCH: Final = MAX_TAIL
 Verdict = Literal["clean", "torn", "corrupt"]
 
 
-@dataclass(frozen=True, slots=True)
-class LogScan:
+class LogScan(Struct, frozen=True):
     """What a log holds.
 
     ``offset`` is the number of bytes the valid records take; ``tail`` what follows them. ``reason`` explains a verdict

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import os
 import signal
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Literal
+
+from msgspec import Struct
 
 from clockwork_nb.errors import InvalidInputError, LeaseConflictError
 from clockwork_nb.store.lease import Holder, LeaseFile, is_stopped, lives
@@ -26,8 +27,7 @@ SILENT_TTLS: Final = 2
 Verdict = Literal["gone", "alive", "unsure"]
 
 
-@dataclass(frozen=True, slots=True)
-class TakeOver:
+class TakeOver(Struct, frozen=True):
     """A person's order to replace an owner that may be alive; both fields go into the log.
 
     Raises:
@@ -46,8 +46,7 @@ class TakeOver:
             )
 
 
-@dataclass(frozen=True, slots=True)
-class Waiting:
+class Waiting(Struct, frozen=True):
     """What an observer sees while it waits for a job.
 
     ``silent_s`` is how long the heartbeat has stood still, on the observer's clock; at ``limit_s`` the job may be taken.

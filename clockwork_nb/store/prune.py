@@ -9,9 +9,10 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
+
+from msgspec import Struct
 
 from clockwork_nb.canonical import canonical_json, parse_json
 from clockwork_nb.clock import Clock, SystemClock, rfc3339
@@ -33,8 +34,7 @@ __all__ = ["Entry", "age_text", "choose_jobs", "remove_jobs", "sweep_store"]
 _TOMBSTONES: Final = "pruned.jsonl"
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(Struct, frozen=True):
     """Something that prune looked at. ``reason`` says why it goes, ``kept`` why it stays although it is old enough."""
 
     kind: str

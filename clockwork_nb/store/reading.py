@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import contextlib
-from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from msgspec import Struct
 
 from clockwork_nb.errors import ClockworkError, InvalidInputError, StoreCorruptError
 from clockwork_nb.fs import REAL, FileSystem, read_bytes
@@ -24,8 +25,7 @@ if TYPE_CHECKING:
 __all__ = ["JobReader", "JobView", "check_snapshot", "highest_mark", "read_log"]
 
 
-@dataclass(frozen=True, slots=True)
-class JobView:
+class JobView(Struct, frozen=True):
     """A job as read from disk: header, events, their fold, the log's valid bytes, and how many torn bytes follow them."""
 
     genesis: Mapping[str, Any]

@@ -12,8 +12,9 @@ import os
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
+
+from msgspec import Struct, field
 
 from clockwork_nb.clock import Clock, SystemClock, rfc3339
 from clockwork_nb.errors import ClockworkError, InvalidInputError, LeaseConflictError, StoreCorruptError
@@ -37,8 +38,7 @@ _MAX_REASON: Final = 2_000
 """Bytes."""
 
 
-@dataclass(frozen=True, slots=True)
-class Loss:
+class Loss(Struct, frozen=True):
     """What a cut takes away, as far as it can be read: bytes, records by type, the time of the last one, finished steps."""
 
     bytes: int = 0
@@ -58,8 +58,7 @@ class Loss:
         }
 
 
-@dataclass(frozen=True, slots=True)
-class RepairPlan:
+class RepairPlan(Struct, frozen=True):
     """What a repair would do.
 
     ``kind`` is ``cut`` (the log ends at byte ``offset`` from then on, after ``kept`` records), ``lease`` (the log is
@@ -91,8 +90,7 @@ class RepairPlan:
         }
 
 
-@dataclass(frozen=True, slots=True)
-class Repair:
+class Repair(Struct, frozen=True):
     """What a repair did: its plan, the copy of the damaged log (empty when the log was whole), and the new epoch."""
 
     plan: RepairPlan
@@ -105,8 +103,7 @@ class Repair:
         return {**self.plan.to_dict(), "saved": self.saved, "epoch": self.epoch, "tainted": self.tainted}
 
 
-@dataclass(frozen=True, slots=True)
-class _Found:
+class _Found(Struct, frozen=True):
     """A job's files as they are, judged one by one."""
 
     genesis: Mapping[str, Any]

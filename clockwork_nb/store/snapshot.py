@@ -7,9 +7,10 @@ records were lost or exchanged, and that is an error, not a reason to build a ne
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any, Final
+
+from msgspec import Struct
 
 from clockwork_nb.canonical import canonical_json, parse_json
 from clockwork_nb.errors import ClockworkError
@@ -34,8 +35,7 @@ __all__ = [
 _EVERY: Final = 64
 
 
-@dataclass(frozen=True, slots=True)
-class Snapshot:
+class Snapshot(Struct, frozen=True):
     """A job's state after record ``seq``, whose hash is ``head`` and which ends at byte ``offset`` of the log.
 
     ``log_sha256`` is the SHA-256 of the log's bytes up to there, empty when the writer did not know it.

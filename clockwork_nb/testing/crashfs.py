@@ -13,9 +13,10 @@ import itertools
 import os
 import random
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
+
+from msgspec import Struct, field
 
 from clockwork_nb.fs import FileStat
 
@@ -25,22 +26,19 @@ _SECTOR: Final = 512
 _Names = dict[str, "int | None"]
 
 
-@dataclass(slots=True)
-class _File:
+class _File(Struct):
     seen: bytearray = field(default_factory=bytearray)
     kept: bytes = b""
     shrunk: bool = False  # truncated since the last sync
 
 
-@dataclass(slots=True)
-class _Folder:
+class _Folder(Struct):
     seen: dict[str, int] = field(default_factory=dict)
     kept: dict[str, int] = field(default_factory=dict)
     pending: list[_Names] = field(default_factory=list)
 
 
-@dataclass(slots=True)
-class _Handle:
+class _Handle(Struct):
     inode: int
     append: bool
     locks: bool = False

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import errno
 import os
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
+
+from msgspec import Struct, field
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -15,8 +16,7 @@ if TYPE_CHECKING:
 __all__ = ["Fault", "FaultFs", "FaultPlan"]
 
 
-@dataclass(frozen=True, slots=True)
-class Fault:
+class Fault(Struct, frozen=True):
     """Call number *nth* (from 1) of the operation fails with errno *error*.
 
     *operation* is a method name of `clockwork_nb.fs.FileSystem`, or ``"*"`` for any that changes something; *name* limits
@@ -32,8 +32,7 @@ class Fault:
     times: int = 1_000_000
 
 
-@dataclass(slots=True)
-class FaultPlan:
+class FaultPlan(Struct):
     """Faults, and how far each has come. ``operations`` counts every changing call, for sweeps over all of them."""
 
     faults: tuple[Fault, ...] = ()

@@ -7,14 +7,12 @@ import os
 import sys
 from collections.abc import Iterator
 from contextlib import chdir, contextmanager, redirect_stderr, redirect_stdout
-from dataclasses import dataclass
 
 from clockwork_nb.testing.project import Finished, Project
 
 __all__ = ["Inside"]
 
 
-@dataclass(slots=True)
 class Inside(Project):
     """A `Project` whose ``run`` calls the command line in this process.
 

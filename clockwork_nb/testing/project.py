@@ -10,15 +10,15 @@ import subprocess
 import sys
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+from msgspec import Struct, field
 
 __all__ = ["Finished", "Project"]
 
 
-@dataclass(frozen=True, slots=True)
-class Finished:
+class Finished(Struct, frozen=True):
     """How one command ended."""
 
     status: int
@@ -36,8 +36,7 @@ class Finished:
         return json.loads(self.err.strip().splitlines()[-1])
 
 
-@dataclass(slots=True)
-class Project:
+class Project(Struct):
     """A folder with its own job store, keys and output root; nothing of the user's is touched.
 
     Args:

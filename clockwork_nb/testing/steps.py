@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+from msgspec import Struct, field
 
 from clockwork_nb.ids import step_id
 from clockwork_nb.ports import Action, ChangeKind, CompiledStep, Observation, ObserveContext, ResourceType
@@ -17,8 +18,7 @@ from clockwork_nb.secrets import unseal
 __all__ = ["Ran", "StepPlace"]
 
 
-@dataclass(frozen=True, slots=True)
-class Ran:
+class Ran(Struct, frozen=True):
     """How one step ended."""
 
     code: int
@@ -26,8 +26,7 @@ class Ran:
     err: str
 
 
-@dataclass(slots=True)
-class StepPlace:
+class StepPlace(Struct):
     """Runs steps as the launcher does: clean environment, data by path; but without walls.
 
     Args:

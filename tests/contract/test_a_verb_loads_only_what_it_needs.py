@@ -34,7 +34,7 @@ print("\\n" + json.dumps([status, sorted(sys.modules)]))
 
 HEAVY = {
     "asyncio", "concurrent.futures", "cryptography", "ctypes", "difflib", "email", "html", "importlib.metadata", "jsonschema",
-    "logging", "multiprocessing", "platform", "pydantic", "shutil", "socket", "subprocess", "tempfile", "traceback", "uuid",
+    "logging", "multiprocessing", "pydantic", "shutil", "socket", "subprocess", "tempfile", "traceback",
     "yaml", "zipfile",
 }  # fmt: skip
 ROOMS = {

@@ -20,7 +20,7 @@ from clockwork_nb.store.files import JobStore
 
 RUNNER = """
 import os, random, sys, time
-from dataclasses import replace
+from msgspec.structs import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from clockwork_nb.errors import LeaseConflictError, LeaseLostError, StateLockedError

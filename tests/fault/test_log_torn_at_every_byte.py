@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
+
+from msgspec.structs import replace
 
 from clockwork_nb.canonical import sha256_hex
 from clockwork_nb.ports import Draft

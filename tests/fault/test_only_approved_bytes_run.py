@@ -8,11 +8,11 @@ import random
 import shutil
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from clockwork_nb.errors import ArtifactChangedError
 from clockwork_nb.forge.artifacts import verify_files

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import os
 import signal
 import time
@@ -11,6 +10,7 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
+from msgspec import structs
 
 from clockwork_nb.forge.confinement import read_roots
 from clockwork_nb.forge.launch import Launcher, LaunchResult, LaunchSpec
@@ -52,7 +52,7 @@ def spec(folder: Path, name: str, text: str = _LEAVE, **changes: object) -> Laun
         detaches=True,
         timeout_s=20,
     )
-    return dataclasses.replace(made, **changes)  # type: ignore[arg-type]
+    return structs.replace(made, **changes)
 
 
 def run(launcher: Launcher, what: LaunchSpec) -> LaunchResult:
@@ -115,7 +115,7 @@ def test_a_confined_step_cannot_leave_anything_even_beside_one_that_detaches(tmp
         confined = spec(tmp_path, "confined", f"{_LEAVE}exit 0\n", confined=True, detaches=True)
         from clockwork_nb.forge.confinement import Grant
 
-        result = run(launcher, dataclasses.replace(confined, write_roots=(Grant(str(tmp_path), "write"),)))
+        result = run(launcher, structs.replace(confined, write_roots=(Grant(str(tmp_path), "write"),)))
         assert not alive(pid_in(tmp_path, "confined")), result
         run(launcher, spec(tmp_path, "kept"))
         left.append(pid_in(tmp_path, "kept"))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-import dataclasses
 import json
 import os
 import resource
@@ -18,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec import structs
 
 from clockwork_nb.errors import BundleLimitError
 from clockwork_nb.forge import launcher as launcher_program
@@ -51,7 +51,7 @@ def shell(text: str, folder: Path, /, **changes: Any) -> LaunchSpec:
         read_roots=read_roots(folder),
         timeout_s=30,
     )
-    return dataclasses.replace(spec, **changes)
+    return structs.replace(spec, **changes)
 
 
 def python(text: str, folder: Path, /, **changes: Any) -> LaunchSpec:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any
+
+from msgspec import Struct, field
 
 from clockwork_nb.errors import InvalidInputError
 from clockwork_nb.intake.values import Unknown
@@ -174,8 +175,7 @@ def _remove_created(action: Action) -> CompiledStep:
     return CompiledStep((script,), ("sh", script.path), vars=values, write=(path, f"{path}/"))
 
 
-@dataclass(slots=True)
-class _Guard:
+class _Guard(Struct):
     """The sh script around an author's script: where it runs, with which variables, and whether at all."""
 
     action: Action

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
+
+from msgspec.structs import replace
 
 from clockwork_nb.errors import AdapterFailedError
 from clockwork_nb.ports import Observation, ObserveContext

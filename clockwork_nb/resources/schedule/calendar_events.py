@@ -7,9 +7,10 @@ only the machine knows. Whether it ever comes is not asked.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from decimal import ROUND_HALF_UP, Decimal
 from typing import Final
+
+from msgspec import Struct
 
 __all__ = ["calendar_problem"]
 
@@ -31,8 +32,7 @@ _DAY_NUMBERS: Final = {name: n for n, day in enumerate(_DAYS) for name in (day, 
 _EXAMPLE: Final = 'a calendar event is text such as "Mon..Fri 03:30", "*-*-01 12:00" or "daily" (see systemd.time(7))'
 
 
-@dataclass(frozen=True, slots=True)
-class _Field:
+class _Field(Struct, frozen=True):
     name: str
     low: int
     high: int

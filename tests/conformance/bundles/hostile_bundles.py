@@ -8,8 +8,10 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
+
+from msgspec.structs import replace
 
 from clockwork_nb.forge.bundle import Bundle, BundleStep
 from clockwork_nb.forge.bundle_limits import AGENT_LIMITS, TEMPLATE_LIMITS, Source

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
+
+from msgspec.structs import replace
 
 from clockwork_nb.assembly.drift import drift_of, find_drift
 from clockwork_nb.ports import Observation

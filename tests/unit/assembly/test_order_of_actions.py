@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from clockwork_nb.assembly.planner import verify_actions
 from clockwork_nb.assembly.prior import PriorResource, PriorState

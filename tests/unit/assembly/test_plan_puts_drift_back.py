@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import replace
 from typing import Any
+
+from msgspec.structs import replace
 
 from clockwork_nb.ports import Observation
 from clockwork_nb.secrets import Sensitive

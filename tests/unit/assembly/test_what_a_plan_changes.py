@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from clockwork_nb.assembly.prior import PriorResource, PriorState
 from clockwork_nb.errors import InvalidInputError, UnsafeOperationError

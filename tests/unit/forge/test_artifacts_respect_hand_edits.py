@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import os
 import stat
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from clockwork_nb.canonical import sha256_hex
 from clockwork_nb.errors import ArtifactChangedError, BundlePathError, InvalidInputError, StoreCorruptError

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from clockwork_nb.errors import BundleLimitError, BundlePathError, BundleRuntimeError, BundleSchemaError
 from clockwork_nb.forge.bundle_limits import AGENT_LIMITS, TEMPLATE_LIMITS

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from clockwork_nb.errors import BundleMappingError, BundleRuntimeError, BundleSchemaError
 from clockwork_nb.forge.compiler import compile_plan, type_of

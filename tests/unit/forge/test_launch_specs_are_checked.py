@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import dataclasses
 import os
 from pathlib import Path
 
 import pytest
+from msgspec import structs
 
 from clockwork_nb.errors import AdapterFailedError, InvalidInputError
 from clockwork_nb.forge.launch import Launcher, LaunchResult, LaunchSpec, sealed_memfd
@@ -15,7 +15,7 @@ GOOD = LaunchSpec(("sh", "scripts/x.sh"), "/bin/sh", {}, "/", script=b"exit 0\n"
 
 
 def refuse(**changes: object) -> str:
-    spec = dataclasses.replace(GOOD, **changes)  # type: ignore[arg-type]
+    spec = structs.replace(GOOD, **changes)
     with pytest.raises(InvalidInputError) as caught:
         Launcher().run(spec, on_output=lambda _stream, _data: None)
     return caught.value.message

@@ -7,11 +7,11 @@ import json
 import os
 import tempfile
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from clockwork_nb.assembly.plan import OutputChange
 from clockwork_nb.canonical import canonical_json, sha256_hex

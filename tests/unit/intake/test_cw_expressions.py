@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import dataclasses
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from msgspec import structs
 
 from clockwork_nb.intake.limits import LIMITS
 from clockwork_nb.intake.values import Unknown
@@ -199,14 +199,14 @@ def test_errors_mark_what_is_wrong(cw: Language, expression: str, code: str, mar
 
 
 def test_loops_are_bounded(cw: Language) -> None:
-    limits = dataclasses.replace(LIMITS, loop_steps=100)
+    limits = structs.replace(LIMITS, loop_steps=100)
     assert len(cw.value("[for x in range(100) : x]", limits=limits)) == 100
     assert cw.error("[for x in range(101) : x]", limits=limits)[0] == "cw-limit"
     assert cw.error("[for x in range(11) : [for y in range(10) : y]]", limits=limits)[0] == "cw-limit"
 
 
 def test_texts_are_bounded(cw: Language) -> None:
-    limits = dataclasses.replace(LIMITS, text=10)
+    limits = structs.replace(LIMITS, text=10)
     assert cw.value('"${"12345"}${"12345"}"', limits=limits) == "1234512345"
     assert cw.error('"${"12345"}${"12345"}6"', limits=limits)[0] == "cw-limit"
 

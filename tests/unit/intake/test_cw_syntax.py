@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import dataclasses
-
 import pytest
+from msgspec import structs
 
 from clockwork_nb.intake.lexer import number
 from clockwork_nb.intake.limits import LIMITS, Limits
@@ -110,7 +109,7 @@ def test_an_error_in_a_heredoc_does_not_hide_what_comes_after_it() -> None:
 
 def test_after_many_errors_the_reader_stops() -> None:
     text = b"a = )\n" * 500
-    found = codes(text, limits=dataclasses.replace(LIMITS, syntax_errors=10))
+    found = codes(text, limits=structs.replace(LIMITS, syntax_errors=10))
     assert 10 <= len(found) <= 11
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
+from msgspec.structs import replace
 
 from clockwork_nb.diagnostics import SUMMARY_LIMIT, Severity
 from clockwork_nb.errors import InvalidInputError
@@ -73,9 +74,9 @@ def test_a_spec_as_wrkr_has_it_is_read_and_what_does_nothing_is_said() -> None:
 
 @pytest.mark.parametrize("text", [BLESSED, template()])
 def test_the_document_of_a_spec_reads_back_equal(text: str) -> None:
-    found = spec(text)
-    assert JobSpec.from_document(found.to_document()) == found
-    assert JobSpec.from_document(json.loads(json.dumps(found.to_document()))) == found
+    found = replace(spec(text), warnings=())
+    for document in (found.to_document(), json.loads(json.dumps(found.to_document()))):
+        assert replace(JobSpec.from_document(document), warnings=()) == found
 
 
 def test_the_template_has_nothing_to_complain_about() -> None:

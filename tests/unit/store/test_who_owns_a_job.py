@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 import time
-from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from clockwork_nb.errors import InvalidInputError, LeaseConflictError, LeaseLostError
 from clockwork_nb.ports import Draft
