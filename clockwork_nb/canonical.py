@@ -11,13 +11,15 @@ import math
 from decimal import Decimal
 from typing import Any, NoReturn
 
+import msgspec.json
+
 from clockwork_nb.errors import InvalidInputError
 
 __all__ = ["canonical_json", "digest", "parse_json", "sha256_hex"]
 
 _MAX_SAFE = 2**53 - 1
 _COMPACT: dict[str, Any] = {"separators": (",", ":"), "ensure_ascii": False, "allow_nan": False}
-_encode_plain = json.JSONEncoder(sort_keys=True, **_COMPACT).encode
+_encode_plain = msgspec.json.Encoder(order="sorted").encode
 
 
 def _number(value: float | Decimal) -> float | int:
@@ -121,7 +123,7 @@ def canonical_json(value: Any) -> bytes:
     """
     try:
         if _is_plain(value):
-            return _encode_plain(value).encode()
+            return _encode_plain(value)
         fractions: list[float] = []
         prepared = _prepare(value, fractions)
         text = _text(prepared) if fractions else json.dumps(prepared, **_COMPACT)
