@@ -5,7 +5,6 @@ from __future__ import annotations
 import enum
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator
-from typing import NamedTuple
 
 from msgspec import Struct, field
 
@@ -67,7 +66,7 @@ class SourceText:
         return (SourceText, (self.name, self.text))
 
 
-class SourcePos(NamedTuple):
+class SourcePos(Struct, frozen=True):
     """A place: line and column from 1, offset in code points from 0."""
 
     line: int
@@ -75,7 +74,7 @@ class SourcePos(NamedTuple):
     offset: int
 
 
-class SourceRange(NamedTuple):
+class SourceRange(Struct, frozen=True):
     """A half-open stretch ``[start, end)`` of one source; lines and columns are worked out when asked for."""
 
     source: SourceText

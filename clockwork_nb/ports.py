@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal, NamedTuple, Protocol
+from typing import Any, Literal, Protocol
 
 from msgspec import Struct, field
 
@@ -36,7 +36,7 @@ resource and leaves no state."""
 StepClass = Literal["confined", "host", "built-in"]
 
 
-class ActionSpec(NamedTuple):
+class ActionSpec(Struct, frozen=True):
     """One action a resource type asks for; the planner gives it an id, its needs and its place.
 
     ``asks``: it only finds out what the change would have to do. Then nothing else of the change happens and nothing of it is
@@ -55,7 +55,7 @@ class ActionSpec(NamedTuple):
     asks: bool = False
 
 
-class Action(NamedTuple):
+class Action(Struct, frozen=True):
     """One step of the ActionList. ``args`` may hold `Sensitive` values in memory, never on disk.
 
     ``id`` is ``<address>:<name>``; ``needs`` are ids of earlier steps, sorted. ``retries``: how often it is started again
@@ -161,7 +161,7 @@ class Observation(Struct, frozen=True):
     detail: str = ""
 
 
-class ObserveContext(NamedTuple):
+class ObserveContext(Struct, frozen=True):
     """Where to look: the project root (configuration paths are relative to it) and the workspace's own folder.
 
     * ``address``: the resource being looked at; a type that keeps things below the workspace finds them by its slug.

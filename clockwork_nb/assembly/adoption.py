@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from typing import NamedTuple
 
+from msgspec import Struct
 from msgspec.structs import replace
 
 from clockwork_nb.assembly.prior import PriorResource, PriorState
@@ -18,7 +18,7 @@ from clockwork_nb.secrets import seal
 __all__ = ["Adopted", "adopt", "rename"]
 
 
-class Adopted(NamedTuple):
+class Adopted(Struct, frozen=True):
     """A state as the plan sees it.
 
     ``moved`` maps an address to the one it is recorded at so far; ``replaced_by`` an address that is wanted no more to the
@@ -108,7 +108,7 @@ def adopt(
         raise ConfigurationError(
             f"{count} import{'s' if count > 1 else ''} cannot be made; nothing was planned.", diagnostics=findings
         )
-    return adopted._replace(prior=replace(adopted.prior, resources=resources), imported=imported)
+    return replace(adopted, prior=replace(adopted.prior, resources=resources), imported=imported)
 
 
 def _problem(

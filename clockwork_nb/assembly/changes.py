@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from clockwork_nb.assembly.claims import Claims, claims_of
 from clockwork_nb.assembly.diff import diff_config, with_known_secrets
@@ -25,7 +28,7 @@ _AGAIN = {
 }
 
 
-class Decision(NamedTuple):
+class Decision(Struct, frozen=True):
     """A change, the actions its type asks for, and the drift that was found on the way."""
 
     change: ResourceChange
@@ -59,7 +62,7 @@ def effective(instance: ResourceInstance, prior: PriorResource | None, key: byte
     if not instance.known and contains_unknown(config):
         config = _without_sealed_unknowns(config)
     unchanged = config is instance.config and not instance.volatile
-    return instance if unchanged else instance._replace(config=config, volatile=times)
+    return instance if unchanged else replace(instance, config=config, volatile=times)
 
 
 def decide_wanted(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 from msgspec import Struct, field
 
@@ -17,7 +17,7 @@ from clockwork_nb.secrets import repr_without
 __all__ = ["AttributeChange", "Drift", "OutputChange", "Plan", "ResourceChange"]
 
 
-class AttributeChange(NamedTuple):
+class AttributeChange(Struct, frozen=True):
     """One attribute: dotted ``path``, ``before``, ``after`` (None = absent), and what makes it special."""
 
     path: str
@@ -29,7 +29,7 @@ class AttributeChange(NamedTuple):
 _NOTHING: Final[Mapping[str, Any]] = MappingProxyType({})
 
 
-class ResourceChange(NamedTuple):
+class ResourceChange(Struct, frozen=True):
     """What happens to one resource.
 
     ``after`` is the whole new config (None for delete and forget), ``before`` the recorded one (None for create).
@@ -57,7 +57,7 @@ class ResourceChange(NamedTuple):
     deferred: str = ""
 
 
-class Drift(NamedTuple):
+class Drift(Struct, frozen=True):
     """Something changed outside since the last apply: attribute → (recorded, observed)."""
 
     address: str
@@ -66,7 +66,7 @@ class Drift(NamedTuple):
     gone: bool = False
 
 
-class OutputChange(NamedTuple):
+class OutputChange(Struct, frozen=True):
     """An output's value after this plan, and before."""
 
     name: str

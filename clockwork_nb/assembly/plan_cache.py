@@ -7,7 +7,9 @@ Nobody may change what comes out of it.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple
+from typing import Any
+
+from msgspec import Struct
 
 from clockwork_nb.assembly.changes import Decision
 from clockwork_nb.assembly.graph import Graph
@@ -19,7 +21,7 @@ from clockwork_nb.ports import Action, ActionSpec, ChangeKind, Observation
 __all__ = ["Form", "PlanCache"]
 
 
-class Form(NamedTuple):
+class Form(Struct, frozen=True):
     """The JSON form of a change or an action, and its canonical bytes. ``item`` keeps the identity in use."""
 
     item: object
@@ -27,7 +29,7 @@ class Form(NamedTuple):
     data: bytes
 
 
-class _Decided(NamedTuple):
+class _Decided(Struct, frozen=True):
     config: Mapping[str, Any]
     about: tuple[Any, ...]
     prior: PriorResource | None

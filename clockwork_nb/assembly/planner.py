@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from clockwork_nb.assembly.adoption import Adopted, adopt, rename
 from clockwork_nb.assembly.changes import Decision, decide_check, decide_unwanted, decide_wanted, effective
@@ -78,7 +81,7 @@ def make_plan(
         adopted = adopt(adopted, desired, selection.chosen, observations, types, secret_key)
         recorded = _graph(cache, "adopted", {a: r.dependencies for a, r in adopted.prior.resources.items()})
     if only_import:
-        selection = selection._replace(chosen=set(adopted.imported))
+        selection = replace(selection, chosen=set(adopted.imported))
     checks = [a for a, r in desired.resources.items() if _type(types, r.type, a).verifies] if replaced else []
     anew, replaced_names = made_anew(replaced, [*wanted], checks, selection, types, destroy=destroy)
     resources = {
@@ -130,7 +133,7 @@ def _graph(cache: PlanCache | None, name: str, needs: dict[str, tuple[str, ...]]
     return Graph(needs) if cache is None else cache.graph(name, needs)
 
 
-class _World(NamedTuple):
+class _World(Struct, frozen=True):
     """What decisions are made from, besides what is wanted."""
 
     adopted: Adopted
@@ -248,18 +251,18 @@ def _adopted(decision: Decision, adopted: Adopted, observed: Observation | None,
     if old:
         kind: ChangeKind = "move" if change.kind == "noop" else change.kind
         reason = f"moved from {old}" + (f"; {change.reason}" if change.reason else "")
-        return decision._replace(change=change._replace(kind=kind, moved_from=old, reason=reason))
+        return replace(decision, change=replace(change, kind=kind, moved_from=old, reason=reason))
     if import_id:
         if only:
-            decision = decision._replace(specs=())
+            decision = replace(decision, specs=())
         kind = "import" if only or change.kind == "noop" else change.kind
         reason = f"taken over, {change.reason}" if change.reason else "taken over as it is"
         seen = {} if observed is None else _plain_facts(observed, change.after or {})
         # Nothing of it was made here, so whatever is put right is somebody else's.
         theirs = {"overwrite"} if change.kind == "update" and decision.specs else set()
         risk = tuple(sorted({*change.risk, *theirs}))
-        change = change._replace(kind=kind, imported=import_id, reason=reason, identity=seen, risk=risk)
-        return decision._replace(change=change)
+        change = replace(change, kind=kind, imported=import_id, reason=reason, identity=seen, risk=risk)
+        return replace(decision, change=change)
     return decision
 
 
@@ -283,7 +286,7 @@ def _deferred(decision: Decision, needs: Sequence[str], waiting: dict[str, str],
     asking = tuple(spec for spec in decision.specs if spec.asks)
     if asking and unknown is None and not below:
         waiting[change.address] = change.address
-        return decision._replace(specs=asking, change=change._replace(deferred=asking[0].reason))
+        return replace(decision, specs=asking, change=replace(change, deferred=asking[0].reason))
     if unknown is None and not below:
         return decision
     waiting[change.address] = change.address
@@ -292,7 +295,7 @@ def _deferred(decision: Decision, needs: Sequence[str], waiting: dict[str, str],
 
 
 def _waiting(decision: Decision, why: str) -> Decision:
-    return decision._replace(specs=(), change=decision.change._replace(deferred=why))
+    return replace(decision, specs=(), change=replace(decision.change, deferred=why))
 
 
 def _defer_removals(decisions: dict[str, Decision], recorded: Graph) -> None:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from fnmatch import fnmatchcase
-from typing import NamedTuple
+
+from msgspec import Struct
 
 from clockwork_nb.assembly.graph import Graph
 from clockwork_nb.errors import InvalidInputError
@@ -15,7 +16,7 @@ __all__ = ["Selection", "made_anew", "match", "select"]
 _WILD = frozenset("*?")
 
 
-class Selection(NamedTuple):
+class Selection(Struct, frozen=True):
     """What a plan is about: ``chosen`` addresses, and the patterns that said so under their proper names, sorted."""
 
     chosen: set[str]

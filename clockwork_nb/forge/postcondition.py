@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
+from msgspec.structs import replace
+
 from clockwork_nb.canonical import canonical_json
 from clockwork_nb.errors import ClockworkError, InvalidInputError
 from clockwork_nb.ports import ObserveContext, ResourceType
@@ -42,7 +44,7 @@ def look_after(
         config = change["before"] if deletes else change["after"]
     assert config is not None
     if deletes:
-        where = where._replace(asked="removed")
+        where = replace(where, asked="removed")
     try:
         seen = kind.observe(config, entry["identity"] if entry else None, where)
     except (OSError, ClockworkError) as error:

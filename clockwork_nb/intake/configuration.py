@@ -7,7 +7,6 @@ address ``type.name``.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from typing import NamedTuple
 
 from msgspec import Struct, field
 
@@ -32,7 +31,7 @@ __all__ = [
 ]
 
 
-class Source(NamedTuple):
+class Source(Struct, frozen=True):
     """One text of a configuration.
 
     Attributes:
@@ -46,21 +45,21 @@ class Source(NamedTuple):
     data: bytes
 
 
-class Need(NamedTuple):
+class Need(Struct, frozen=True):
     """One node needs another, because of the text at ``node``."""
 
     target: str
     node: Node
 
 
-class Trigger(NamedTuple):
+class Trigger(Struct, frozen=True):
     """The change of a resource, or of one ``attribute`` of it, that replaces another resource."""
 
     need: Need
     attribute: str = ""
 
 
-class Move(NamedTuple):
+class Move(Struct, frozen=True):
     """A ``moved`` block: what is recorded as ``old`` is ``new`` from now on."""
 
     old: str
@@ -68,7 +67,7 @@ class Move(NamedTuple):
     range: SourceRange
 
 
-class Import(NamedTuple):
+class Import(Struct, frozen=True):
     """An ``import`` block: the thing with the ``id`` is there already and becomes ``address``."""
 
     address: str
@@ -76,7 +75,7 @@ class Import(NamedTuple):
     range: SourceRange
 
 
-class Removal(NamedTuple):
+class Removal(Struct, frozen=True):
     """A ``removed`` block: ``address`` is wanted no more; without ``destroy`` it is forgotten and left as it is."""
 
     address: str

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 from msgspec import Struct, field
 
@@ -16,7 +16,7 @@ __all__ = ["Desired", "EnvFacts", "Output", "ResourceInstance", "VariableValue"]
 _NOTHING: Final[Mapping[str, Any]] = MappingProxyType({})
 
 
-class ResourceInstance(NamedTuple):
+class ResourceInstance(Struct, frozen=True):
     """One resource with its values.
 
     Attributes:
@@ -47,7 +47,7 @@ class ResourceInstance(NamedTuple):
     known: bool = False
 
 
-class Output(NamedTuple):
+class Output(Struct, frozen=True):
     """One ``output`` block with its value."""
 
     name: str
@@ -56,7 +56,7 @@ class Output(NamedTuple):
     sensitive: bool = False
 
 
-class VariableValue(NamedTuple):
+class VariableValue(Struct, frozen=True):
     """One variable with the value in force and where that came from ("default", "--var", "CW_VAR_port", "%cw_var", …)."""
 
     name: str

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 from msgspec import structs
+from msgspec.structs import replace
 
 from clockwork_nb.diagnostics import Diagnostics, SourceRange
 from clockwork_nb.errors import InvalidInputError
@@ -441,7 +442,7 @@ def evaluate(
             resources=instances,
             outputs=tuple(run.outputs[n] for n in configuration.outputs if n in run.outputs),
             variables=tuple(
-                v._replace(value=plain(v.value)) for n, v in variables.items() if n in configuration.variables
+                replace(v, value=plain(v.value)) for n, v in variables.items() if n in configuration.variables
             ),
             loaded=frozenset(configuration.keys),
             digest=configuration.digest,
@@ -472,6 +473,6 @@ def _with_volatile(
         fixed = other.configs.get(address)
         if fixed is not None and fixed != instance.config:
             volatile = {k: v for k, v in fixed.items() if v != instance.config.get(k)}
-            instance = instance._replace(volatile=volatile)
+            instance = replace(instance, volatile=volatile)
         out[address] = instance
     return out

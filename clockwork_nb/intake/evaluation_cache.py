@@ -9,7 +9,10 @@ from __future__ import annotations
 
 from decimal import Decimal
 from operator import is_
-from typing import Any, NamedTuple
+from typing import Any
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from clockwork_nb.intake.configuration import ResourceDeclaration
 from clockwork_nb.intake.nodes import Attribute, Block
@@ -21,7 +24,7 @@ __all__ = ["EvaluationCache", "Kept", "identical"]
 _SCALARS = frozenset({str, int, bool, type(None)})
 
 
-class Kept(NamedTuple):
+class Kept(Struct, frozen=True):
     """A resource that was evaluated: what it was made from, its config, its value, and what that cost of the limits.
 
     ``known``: no value of the config is Unknown. ``asked``: more than that went into it, so it has to be evaluated again.
@@ -79,7 +82,7 @@ class EvaluationCache:
         if before is not None:
             config = before.config if identical(before.config, made.config) else made.config
             value = before.value if identical(before.value, made.value) else made.value
-            made = made._replace(config=config, value=value)
+            made = replace(made, config=config, value=value)
         self._new[address] = made
         return made
 

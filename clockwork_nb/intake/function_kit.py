@@ -8,7 +8,9 @@ return bare values: the evaluator takes `Unknown` and `Sensitive` off before and
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, Final, NamedTuple, Protocol
+from typing import Any, Final, Protocol
+
+from msgspec import Struct
 
 from clockwork_nb.intake.operators import ConversionError, article, kind_of, to_bool, to_number, to_text
 from clockwork_nb.intake.values import SetValue
@@ -94,7 +96,7 @@ _CONVERSIONS: Final[Mapping[str, Callable[[Any], Any]]] = {
 }
 
 
-class Function(NamedTuple):
+class Function(Struct, frozen=True):
     """One function.
 
     Attributes:

@@ -7,7 +7,9 @@ a marker takes white space up to and with the next line end, and no further. Her
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final
+
+from msgspec import Struct
 
 from clockwork_nb.intake.lexer import FIRST_LETTER, KEYWORDS, NAME, OPERATOR, WORD_LETTER, SyntaxFailure
 from clockwork_nb.intake.nodes import Expression, Literal, Reference, Template, TemplateFor, TemplateIf
@@ -27,11 +29,11 @@ _ESCAPE = re.compile(r"\\(?:u([0-9a-fA-F]{4})|U([0-9a-fA-F]{8})|(.))|([$%])\4\{"
 _SIMPLE: Final = {"n": "\n", "r": "\r", "t": "\t", '"': '"', "\\": "\\"}
 
 
-class _Text(NamedTuple):
+class _Text(Struct, frozen=True):
     text: str
 
 
-class _Directive(NamedTuple):
+class _Directive(Struct, frozen=True):
     word: str
     names: tuple[str, str]
     subject: Expression | None

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
+
+from msgspec import Struct
 
 from clockwork_nb.diagnostics import Diagnostics, SourceRange
 from clockwork_nb.errors import ConfigurationError
@@ -22,7 +24,7 @@ from clockwork_nb.secrets import Sensitive
 __all__ = ["VariableInput", "collect_variables", "read_variable_file", "resolve_variables"]
 
 
-class VariableInput(NamedTuple):
+class VariableInput(Struct, frozen=True):
     """One value given to a variable; of several the last one counts.
 
     Attributes:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct, field
 from msgspec.structs import replace
@@ -28,7 +28,7 @@ __all__ = ["CellReport", "ConfigurationSources"]
 _LATER = frozenset({"cw-unknown-reference", "cw-missing-variable"})
 
 
-class CellReport(NamedTuple):
+class CellReport(Struct, frozen=True):
     """What one cell declares, and the warnings about it."""
 
     declared: Mapping[str, Any]
@@ -40,7 +40,7 @@ class _Text(Struct):
     data: bytes
 
 
-class _Given(NamedTuple):
+class _Given(Struct, frozen=True):
     """A value given to a variable; ``raw`` text is still to be converted to the declared type."""
 
     value: Any

@@ -6,7 +6,9 @@ import threading
 import time
 from collections.abc import Collection, Iterator, Mapping
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final
+
+from msgspec import Struct
 
 from clockwork_nb.errors import ClockworkError
 from clockwork_nb.ports import Observation, ObserveContext, ResourceType
@@ -33,7 +35,7 @@ _SLOW_S: Final = 0.02
 that, and threads that all have something to do only keep each other waiting for the interpreter."""
 
 
-class Look(NamedTuple):
+class Look(Struct, frozen=True):
     """One thing to look at: its type, the config to look with, and what was found out when it was applied."""
 
     kind: ResourceType

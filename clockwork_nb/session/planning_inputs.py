@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct, field
 from msgspec.structs import replace
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 __all__ = ["Known", "PlanningInputs", "gather", "reconsidered"]
 
 
-class PlanningInputs(NamedTuple):
+class PlanningInputs(Struct, frozen=True):
     """What a plan is made from.
 
     ``prior`` is the state as it is recorded; ``observations`` are by today's addresses. ``observed_s``: how long looking
@@ -77,7 +77,7 @@ def reconsidered(session: Session, options: PlanOptions, made: PlanningInputs, p
     desired, warnings = session.evaluate(options, made.prior, made.known.attributes)
     if options.imports:
         desired = replace(desired, imports=_named(options.imports, desired))
-    return made._replace(desired=desired, warnings=tuple(warnings))
+    return replace(made, desired=desired, warnings=tuple(warnings))
 
 
 def _named(imports: Sequence[tuple[str, str]], desired: Desired) -> dict[str, tuple[str, SourceRange]]:

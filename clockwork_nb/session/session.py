@@ -391,7 +391,8 @@ class Session:
         actions = verify_actions(planned.desired, self.types)
         addresses = {a.address for a in actions}
         changes = tuple(
-            c._replace(
+            replace(
+                c,
                 kind="verify" if c.address in addresses else "noop",
                 after=None,
                 attributes=(),

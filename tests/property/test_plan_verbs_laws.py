@@ -71,7 +71,7 @@ def case(seed: int) -> Case:
             observed[address] = Observation(True, {"mode": rng.choice([instance.config["mode"], "0666"])})
     known = replace(known, imports=imports)
     waiting = {
-        a: r._replace(config={**r.config, "content": LATER})
+        a: replace(r, config={**r.config, "content": LATER})
         for a, r in known.resources.items()
         if r.type == "file" and a not in imports and rng.random() < 0.3
     }
@@ -256,7 +256,7 @@ def test_a_move_never_makes_or_removes_what_did_not_change(seed: int) -> None:
     prior = after(plan_of(before, PriorState(), {}, prune=True), PriorState())
     new = {a: f"{a}_new" for a in before.resources if rng.random() < 0.5}
     moved = {
-        new.get(a, a): r._replace(
+        new.get(a, a): replace(r,
             address=new.get(a, a), name=new.get(a, a).partition(".")[2],
             dependencies=tuple(sorted(new.get(n, n) for n in r.dependencies)),
         )

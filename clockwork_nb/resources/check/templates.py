@@ -130,8 +130,8 @@ def actions(change: ChangeKind, config: Mapping[str, Any] | None) -> Sequence[Ac
     own = dict(target) if isinstance(target, Mapping) else {"target": target}
     spec = probe_action(name, {**own, **tries, "kind": kind} if name not in PROBES else {**own, **tries})
     if kind == "cpu_usage" and isinstance(own.get("window"), (int, float)) and isinstance(tries["retries"], int):
-        spec = spec._replace(timeout_s=spec.timeout_s + int(own["window"] * tries["retries"]) + 1)
-    return (spec._replace(risk=_command_risks(own)),) if kind == "command" else (spec,)
+        spec = replace(spec, timeout_s=spec.timeout_s + int(own["window"] * tries["retries"]) + 1)
+    return (replace(spec, risk=_command_risks(own)),) if kind == "command" else (spec,)
 
 
 def _command_risks(target: Mapping[str, Any]) -> tuple[str, ...]:

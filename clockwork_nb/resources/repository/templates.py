@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from msgspec.structs import replace
+
 from clockwork_nb.errors import InvalidInputError
 from clockwork_nb.intake.values import Unknown
 from clockwork_nb.ports import Action, ActionSpec, ChangeKind, CompiledStep, Observation, StepClass
@@ -93,7 +95,7 @@ def actions_observed(
     seen = {} if observed is None else observed.attributes
     if change != "update" or not seen.get("dirty") or seen.get("unfinished"):
         return specs
-    return [spec._replace(reason="it stops until what is in no commit is settled") for spec in specs]
+    return [replace(spec, reason="it stops until what is in no commit is settled") for spec in specs]
 
 
 def risks(

@@ -221,7 +221,8 @@ def test_a_chain_of_many_resources_needs_no_recursion(world: Any) -> None:
     count = 4000
     first = world.file("f0")
     chain = [
-        first._replace(
+        replace(
+            first,
             address=f"file.f{i}",
             name=f"f{i}",
             config={**first.config, "path": f"out/{i}"},
