@@ -36,7 +36,7 @@ class SystemClock:
 
 def rfc3339(moment: datetime) -> str:
     """Return *moment* as ``2026-11-22T01:02:03.000004Z``: UTC, always six digits."""
-    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    return f"{moment.astimezone(UTC).replace(tzinfo=None).isoformat(timespec='microseconds')}Z"
 
 
 def rfc3339_short(stamp: str) -> str:

@@ -12,6 +12,7 @@ import hashlib
 import json
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
+import msgspec.json
 from msgspec import Struct
 
 from clockwork_nb.canonical import canonical_json, parse_json, sha256_hex
@@ -289,23 +290,20 @@ def validate(event_type: str, payload: Any) -> None:
 _SCHEMA: Final = "clockwork.event.v1"
 _DOMAIN: Final = b"clockwork.event.v1\n"
 _GENESIS_DOMAIN: Final = b"clockwork.genesis.v1\n"
-encode_plain: Final = json.JSONEncoder(
-    ensure_ascii=False, sort_keys=True, separators=(",", ":"), allow_nan=False, check_circular=False
-).encode
-"""Canonical JSON text of values in the event profile (ASCII keys, no floats): there it gives the bytes of RFC 8785."""
+encode_plain: Final = msgspec.json.Encoder(order="sorted").encode
+"""Canonical JSON of values in the event profile (ASCII keys, no floats): there it gives the bytes of RFC 8785."""
 _RECORD_KEYS: Final = frozenset({"created_at", "epoch", "hash", "job_id", "payload", "prev", "schema", "seq", "type"})
 _SEQ: Final = Int(1)
 
 
-def _frame(event: tuple[int, str, str, Mapping[str, Any], int, str, str]) -> tuple[str, str]:
-    # The two halves of a record's text, around the place of its hash. Keys stand in sorted order.
+def _frame(event: tuple[int, str, str, Mapping[str, Any], int, str, str]) -> tuple[bytes, bytes]:
+    # The two halves of a record, around the place of its hash. Keys stand in sorted order.
     seq, created_at, event_type, payload, epoch, prev, job_id = event
+    after = f'","schema":"{_SCHEMA}","seq":{seq},"type":"{event_type}"}}'
     return (
-        f'{{"created_at":"{created_at}","epoch":{epoch},',
-        (
-            f'"job_id":"{job_id}","payload":{encode_plain(payload)},"prev":"{prev}","schema":"{_SCHEMA}",'
-            f'"seq":{seq},"type":"{event_type}"}}'
-        ),
+        f'{{"created_at":"{created_at}","epoch":{epoch},'.encode(),
+        b'"job_id":"%b","payload":%b,"prev":"%b%b'
+        % (job_id.encode(), encode_plain(payload), prev.encode(), after.encode()),
     )
 
 
@@ -318,8 +316,7 @@ def encode_record(
         EventInvalidError: E_INVALID_INPUT_SCHEMA: the payload does not fit its type, or the line is over `MAX_LINE`.
     """
     validate(event_type, payload)
-    head, tail = _frame((seq, created_at, event_type, payload, epoch, prev, job_id))
-    first, last = head.encode(), tail.encode()
+    first, last = _frame((seq, created_at, event_type, payload, epoch, prev, job_id))
     digest = hashlib.sha256(_DOMAIN + first + last).hexdigest()
     line = b'%b"hash":"%b",%b\n' % (first, digest.encode(), last)
     if len(line) > MAX_LINE:
@@ -371,9 +368,8 @@ def decode_record(line: bytes) -> Event:
     if JOB_ID.match(job_id) is None:
         raise EventInvalidError(f"{job_id[:80]!r} is not a job id")
     validate(event_type, payload)
-    head, tail = _frame((seq, created_at, event_type, payload, epoch, prev, job_id))
     try:
-        first, last = head.encode(), tail.encode()
+        first, last = _frame((seq, created_at, event_type, payload, epoch, prev, job_id))
     except UnicodeEncodeError:
         raise EventInvalidError("a record holds half of a surrogate pair") from None
     expected = hashlib.sha256(_DOMAIN + first + last).hexdigest()

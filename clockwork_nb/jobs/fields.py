@@ -221,7 +221,10 @@ class Record:
             kind = fields.get(name)
             if kind is None:
                 raise EventInvalidError(f"{where} has the unknown key {name!r}")
-            kind.check(item, f"{where}.{name}")
+            try:
+                kind.check(item, name)
+            except EventInvalidError:
+                kind.check(item, f"{where}.{name}")  # says where; that text is made for nothing otherwise
         for name in self.required:
             if name not in value:
                 raise EventInvalidError(f"{where} has no {name!r}")

@@ -195,7 +195,7 @@ class RemoteJob:
         self.epoch: int = hello["epoch"]
         self._ttl_s: float = hello["ttl_ms"] / 1000
         self._heard = self._clock.boottime()
-        self.genesis = parse_genesis(encode_plain(hello["genesis"]).encode())
+        self.genesis = parse_genesis(encode_plain(hello["genesis"]))
         self._state = initial_state(self.genesis)
 
     @property
@@ -399,7 +399,7 @@ class RemoteJob:
 
 
 def _rows(events: Sequence[Event]) -> bytes:
-    return encode_plain([[e.seq, e.created_at, e.type, e.payload, e.epoch, e.hash, e.prev] for e in events]).encode()
+    return encode_plain([[e.seq, e.created_at, e.type, e.payload, e.epoch, e.hash, e.prev] for e in events])
 
 
 def _drafts(question: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -477,7 +477,7 @@ def _same_user(connection: socket.socket) -> bool:
 
 def _send(connection: socket.socket, header: Mapping[str, Any], body: bytes) -> None:
     try:
-        text = encode_plain(dict(header)).encode()
+        text = encode_plain(dict(header))
     except (TypeError, ValueError) as error:
         raise InvalidInputError(f"that cannot be sent as JSON: {error}") from error
     if len(text) > _MAX_HEADER or len(body) > _MAX_BODY:

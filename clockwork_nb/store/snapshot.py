@@ -87,7 +87,7 @@ def write_snapshot(
 def _snapshot(state: JobState, offset: int, version: str, log_sha256: str) -> bytes:
     from clockwork_nb.jobs.events import encode_plain
 
-    body = encode_plain(state.to_document()).encode()
+    body = encode_plain(state.to_document())
     head = encode_plain(
         {
             "head": state.hash,
@@ -98,10 +98,10 @@ def _snapshot(state: JobState, offset: int, version: str, log_sha256: str) -> by
             "schema": "clockwork.snapshot.v1",
             "seq": state.seq,
         }
-    ).encode()
+    )
     rest = encode_plain(
         {"state_sha256": sha256(body).hexdigest(), "writer": {"epoch": state.epoch, "version": version}}
-    ).encode()
+    )
     return head[:-1] + b',"state":' + body + b"," + rest[1:]
 
 

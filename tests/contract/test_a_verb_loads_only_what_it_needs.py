@@ -107,3 +107,16 @@ def test_names_of_the_lists_are_those_of_modules() -> None:
     for name in ours:
         path = package.joinpath(*name.split(".")[1:])
         assert path.is_dir() or path.with_suffix(".py").is_file(), name
+
+
+def test_the_program_loads_msgspec_without_what_only_types_need(applied: Project) -> None:
+    code = """
+import atexit, json, sys
+from clockwork_nb.cli.main import entry
+atexit.register(lambda: print("\\n" + json.dumps([0, sorted(sys.modules)])))
+sys.argv[1:] = ["plan"]
+entry()
+"""
+    _, modules = loaded(applied, code)
+    assert "msgspec" in modules
+    assert not modules & {"typing_extensions", "inspect", "ast", "tokenize", "dis"}
