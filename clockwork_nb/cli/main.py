@@ -22,15 +22,24 @@ if TYPE_CHECKING:
 
 __all__ = ["entry", "main"]
 
-_GROUPS = (
-    "pipeline", "state", "jobs", "approvals", "checkpoints", "submit", "packs", "keys", "runbooks", "stores", "machine",
-)  # fmt: skip
+_GROUPS = {
+    "pipeline": (
+        "plan", "drift", "import", "build", "apply", "verify", "destroy", "validate", "show", "graph", "output",
+    ),
+    "state": ("state",), "jobs": ("job",), "approvals": ("approve", "reject"), "checkpoints": ("checkpoint",),
+    "submit": ("wrap", "budget"), "packs": ("jobpack",), "keys": ("keys",), "runbooks": ("runbook", "demo"),
+    "stores": ("store",), "machine": ("doctor",),
+}  # fmt: skip
+"""Module ``flags_…`` → the verbs it adds, in the order of the help."""
 _SINGLE_HOST = "--i-know-single-host"
 _SAVED = "What was finished is saved: clockwork job list"
 
 
-def build_parser() -> Parser:
-    """Return the parser with every verb; the flags of one are made when it is named, its module is imported when it runs."""
+def build_parser(verb: str = "") -> Parser:
+    """Return the parser with every verb, or with those of one module of flags when *verb* is one of them.
+
+    The flags of a verb are made when it is named, its module is imported when it runs.
+    """
     from clockwork_nb.arguments import Parser
     from clockwork_nb.cli.verbs import verbs_of
 
@@ -43,7 +52,7 @@ def build_parser() -> Parser:
     text = "no other machine uses the job store, whatever file system it is on; with any verb (also CW_SINGLE_HOST=1)"
     parser.add_argument(_SINGLE_HOST, action="store_true", help=text)
     verbs = verbs_of(parser)
-    for group in _GROUPS:
+    for group in [name for name, names in _GROUPS.items() if verb in names] or _GROUPS:
         importlib.import_module(f"clockwork_nb.cli.flags_{group}").add(verbs)
     return parser
 
@@ -118,7 +127,7 @@ def main(argv: Sequence[str]) -> int:
 
 def _run(argv: Sequence[str], out: Output) -> int:
     try:
-        args: argparse.Namespace = build_parser().parse_args(list(argv))
+        args: argparse.Namespace = build_parser(argv[0] if argv else "").parse_args(list(argv))
         if getattr(args, "confinement", ""):
             from clockwork_nb.policy import strongest
 

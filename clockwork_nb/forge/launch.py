@@ -16,7 +16,6 @@ import select
 import socket
 import subprocess
 import sys
-import tempfile
 import threading
 import time
 from array import array
@@ -37,8 +36,7 @@ from clockwork_nb.forge.launch_spec import (
     landlock_rules,
     link_name,
 )
-from clockwork_nb.forge.sandbox import FILTER_FD, ORDER_FD, bubblewrap_words, inner_words
-from clockwork_nb.forge.syscall_filter import filter_program
+from clockwork_nb.forge.temporary import temporary_base
 
 __all__ = ["DEFAULT_LIMITS", "FIRST_DATA_FD", "LaunchResult", "LaunchSpec", "Launcher", "sealed_memfd"]
 
@@ -152,7 +150,7 @@ class Launcher:
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 stderr=self._stderr,
-                env={"PATH": "/usr/bin:/bin", "LC_ALL": "C.UTF-8", "TMPDIR": tempfile.gettempdir(), **kept},
+                env={"PATH": "/usr/bin:/bin", "LC_ALL": "C.UTF-8", "TMPDIR": str(temporary_base()), **kept},
                 cwd="/",
                 start_new_session=True,  # the notebook's interrupt must not reach it
             )
@@ -296,6 +294,9 @@ class Launcher:
 
     def _wrap(self, spec: LaunchSpec, message: dict[str, Any], fds: dict[int, int]) -> dict[str, Any]:
         """Return *message* with the step started inside bubblewrap, and add the descriptors that this takes to *fds*."""
+        from clockwork_nb.forge.sandbox import FILTER_FD, ORDER_FD, bubblewrap_words, inner_words
+        from clockwork_nb.forge.syscall_filter import filter_program
+
         order = {"rules": message["rules"], "abi": self.confinement.abi}
         if self.confinement.abi < 1:
             order["rules"] = None

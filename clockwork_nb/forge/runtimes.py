@@ -6,8 +6,8 @@ by name, no launcher that starts another program.
 
 from __future__ import annotations
 
+import os
 import re
-import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -139,8 +139,11 @@ def argv_problems(cmd: Sequence[str]) -> list[tuple[str, str]]:
 
 def find_runtime(name: str) -> str:
     """Return the absolute path of the runtime *name*: on the fixed PATH first, then on this process's; ``""`` if none."""
-    found = shutil.which(name, path=FIXED_PATH) or shutil.which(name)
-    return str(Path(found).absolute()) if found else ""
+    for folder in [*FIXED_PATH.split(":"), *os.get_exec_path()]:
+        path = os.path.join(folder or ".", name)
+        if os.path.isfile(path) and os.access(path, os.X_OK):
+            return os.path.abspath(path)
+    return ""
 
 
 class Interpreters(Struct):

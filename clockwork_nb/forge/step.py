@@ -6,15 +6,13 @@ import contextlib
 import fcntl
 import os
 import re
-import shutil
 import signal
-import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Literal, Protocol, Self
+from typing import TYPE_CHECKING, Any, Literal, Protocol, Self
 
 from msgspec import Struct, field
 
@@ -35,16 +33,18 @@ from clockwork_nb.forge.confinement import (
     remove_prepared,
     resolver_roots,
 )
-from clockwork_nb.forge.deno import DENO_ENVIRONMENT, deno_flags
-from clockwork_nb.forge.golang import GoBuilder
 from clockwork_nb.forge.launch import DEFAULT_LIMITS, FIRST_DATA_FD, LaunchResult, LaunchSpec
 from clockwork_nb.forge.launch_spec import GRACE_S, HOST_GRACE_S
 from clockwork_nb.forge.logs import StepLog
 from clockwork_nb.forge.metering import METER_NAME, Usage, read_usage
 from clockwork_nb.forge.runtimes import BUILT_IN, FIXED_PATH, script_index
+from clockwork_nb.forge.temporary import make_private_folder, temporary_base
 from clockwork_nb.ids import slug
 from clockwork_nb.ports import Artifact
 from clockwork_nb.secrets import Redactor, unseal
+
+if TYPE_CHECKING:
+    from clockwork_nb.forge.golang import GoBuilder
 
 __all__ = ["NOTE_CHARS", "OnOutput", "StepExecutor", "StepOutcome", "Workbench"]
 
@@ -131,7 +131,7 @@ class _PrivateFolder:
         try:
             os.rmdir(self.path)
         except OSError:
-            shutil.rmtree(self.path, ignore_errors=True)
+            _remove_tree(self.path)
 
 
 class Workbench:
@@ -183,7 +183,11 @@ class Workbench:
             self._check_write(path)
         interpreters = sorted({s.interpreter for s in bundle.steps if s.interpreter})
         self._read = read_roots(self._root, hidden=closed, interpreters=interpreters)
-        self._go = GoBuilder()
+        self._go: GoBuilder | None = None
+        if any(step.cmd[0] == "go" for step in bundle.steps):
+            from clockwork_nb.forge import golang
+
+            self._go = golang.GoBuilder()
         self._folder = ""
         self._held = -1
         self._count = 0
@@ -192,9 +196,9 @@ class Workbench:
         self._spare: list[_PrivateFolder] = []
 
     def __enter__(self) -> Self:
-        base = Path(tempfile.gettempdir()).resolve()
+        base = temporary_base()
         _sweep(base)
-        self._folder = tempfile.mkdtemp(prefix=_FOLDER, dir=base)
+        self._folder = make_private_folder(base, _FOLDER)
         self._held = os.open(self._folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         fcntl.flock(self._held, fcntl.LOCK_EX)
         return self
@@ -202,7 +206,12 @@ class Workbench:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        shutil.rmtree(self._folder, ignore_errors=True)
+        for spare in self._spare:
+            spare.remove()
+        try:
+            os.rmdir(self._folder)
+        except OSError:
+            _remove_tree(self._folder)
         os.close(self._held)
         remove_prepared(self._made)
 
@@ -326,8 +335,11 @@ class Workbench:
         roots = (Grant(folder, "write"), *grants)
         exe, argv, script = step.interpreter, (step.interpreter, *step.cmd[1:]), self._artifacts[step.cmd[at]].content
         if step.cmd[0] == "go":
+            assert self._go is not None
             exe, argv, script = "", step.cmd[at:], self._go.binary(step.interpreter, script, step.cmd[at])
         elif step.cmd[0] == "deno":
+            from clockwork_nb.forge.deno import DENO_ENVIRONMENT, deno_flags
+
             flags = deno_flags(step.cmd[2:at], grants=(*self._read, *roots), names=env, network=step.network)
             argv = (step.interpreter, "run", *flags, *step.cmd[at:])
             env |= {"DENO_DIR": folder, **DENO_ENVIRONMENT}
@@ -399,6 +411,12 @@ def _limits(step: BundleStep) -> Mapping[str, int]:
     return {**DEFAULT_LIMITS, "DATA": _DENO_DATA} if step.cmd[0] == "deno" else DEFAULT_LIMITS
 
 
+def _remove_tree(path: str) -> None:
+    import shutil
+
+    shutil.rmtree(path, ignore_errors=True)
+
+
 def _sweep(base: Path) -> None:
     """Remove the private folders that runs which were killed left behind: ours, and held by nobody."""
     with os.scandir(base) as found:
@@ -412,7 +430,7 @@ def _sweep(base: Path) -> None:
             info = os.fstat(handle)
             if info.st_uid == os.getuid() and info.st_mtime < time.time() - _SWEEP_AFTER_S:
                 fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                shutil.rmtree(path, ignore_errors=True)
+                _remove_tree(path)
         except BlockingIOError:
             continue  # a run that is under way
         finally:

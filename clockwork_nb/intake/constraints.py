@@ -12,7 +12,6 @@ from typing import Any, Final
 from msgspec import Struct
 
 from clockwork_nb.diagnostics import Diagnostics
-from clockwork_nb.intake.functions_collections import as_set, unified
 from clockwork_nb.intake.names import did_you_mean, shown
 from clockwork_nb.intake.nodes import Call, Expression, List, Literal, Node, Object, Origin, Reference
 from clockwork_nb.intake.operators import ConversionError, article, kind_of, normal, to_bool, to_number, to_text
@@ -175,6 +174,8 @@ def _converted_list(value: Any, constraint: Constraint, path: tuple[str | int, .
     assert constraint.element is not None
     out = [convert(item, constraint.element, (*path, i)) for i, item in enumerate(value)]
     if constraint.element.kind == "any":
+        from clockwork_nb.intake.functions_collections import unified
+
         out = unified(out)
     if constraint.kind == "set":
         return SetValue(out) if isinstance(value, SetValue) else _set(out, path)
@@ -182,6 +183,8 @@ def _converted_list(value: Any, constraint: Constraint, path: tuple[str | int, .
 
 
 def _set(items: list[Any], path: tuple[str | int, ...]) -> SetValue:
+    from clockwork_nb.intake.functions_collections import as_set
+
     try:
         return as_set(items)
     except TypeError:
@@ -195,6 +198,8 @@ def _converted_map(value: Any, constraint: Constraint, path: tuple[str | int, ..
         assert constraint.element is not None
         out = {k: convert(v, constraint.element, (*path, k)) for k, v in value.items()}
         if constraint.element.kind == "any":
+            from clockwork_nb.intake.functions_collections import unified
+
             return dict(zip(out, unified(list(out.values())), strict=True))
         return out
     out = {}

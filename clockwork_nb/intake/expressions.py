@@ -7,9 +7,8 @@ Recursion follows the nesting of the text, which the reader bounds; everything t
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
-from clockwork_nb.intake.calls import Caller
 from clockwork_nb.intake.limits import LIMITS, Limits
 from clockwork_nb.intake.names import did_you_mean, shown
 from clockwork_nb.intake.nodes import (
@@ -48,6 +47,9 @@ from clockwork_nb.intake.scope import EvaluationContext, EvaluationError, Scope,
 from clockwork_nb.intake.values import SetValue, Unknown
 from clockwork_nb.secrets import Sensitive
 
+if TYPE_CHECKING:
+    from clockwork_nb.intake.calls import Caller
+
 __all__ = ["EvaluationContext", "EvaluationError", "Evaluator", "Scope", "UpstreamFailed"]
 
 
@@ -73,7 +75,7 @@ class Evaluator:
         self.volatile = False  # becomes true when timestamp() is called
         self._steps = 0
         self._text = 0
-        self._caller = Caller(self)
+        self._caller: Caller | None = None
 
     @property
     def context(self) -> EvaluationContext:
@@ -499,6 +501,10 @@ class Evaluator:
         return result
 
     def _call(self, node: Call, scope: Scope) -> Any:
+        if self._caller is None:  # most configurations call no function
+            from clockwork_nb.intake import calls
+
+            self._caller = calls.Caller(self)
         return self._caller.value(node, scope)
 
 

@@ -8,7 +8,6 @@ from typing import Any
 from clockwork_nb.intake.configuration import ResourceDeclaration
 from clockwork_nb.intake.expressions import EvaluationError, Evaluator, Scope
 from clockwork_nb.intake.function_kit import FunctionError
-from clockwork_nb.intake.functions import read_project_file
 from clockwork_nb.intake.nodes import Call, Literal, Node
 from clockwork_nb.intake.schema import exact
 from clockwork_nb.ports import ResourceType
@@ -48,6 +47,8 @@ class NamedFiles:
         """
         place = self._place(attribute)
         try:
+            from clockwork_nb.intake.functions import read_project_file
+
             data = read_project_file(self._evaluator, path)
         except FunctionError as problem:
             raise self._error(f"{attribute}: {problem}", place, problem.detail, problem.code) from None

@@ -15,7 +15,6 @@ from clockwork_nb.intake.configuration import (
     ResourceDeclaration,
     VariableDeclaration,
 )
-from clockwork_nb.intake.functions import FUNCTION_NAMES, unknown_function
 from clockwork_nb.intake.names import nearest, shown, summary
 from clockwork_nb.intake.nodes import Call, Node, Reference
 from clockwork_nb.intake.schema import Checker, attribute_names, field_names
@@ -131,6 +130,8 @@ class _Checker:
         return checker.names_are_known(resource.attributes, resource.blocks)
 
     def _function_exists(self, call: Call, declaration: Declaration) -> bool:
+        from clockwork_nb.intake.functions import FUNCTION_NAMES, unknown_function
+
         if call.name in FUNCTION_NAMES:
             return True
         problem = unknown_function(call.name)

@@ -114,7 +114,6 @@ def build_bundle(
     """
     from clockwork_nb.forge.artifacts import stage
     from clockwork_nb.forge.compiler import compile_plan
-    from clockwork_nb.forge.golang import build_go_steps
     from clockwork_nb.forge.validate import check_bundle
 
     if planned.plan is None:
@@ -124,5 +123,8 @@ def build_bundle(
     staged = stage(bundle, workspace.build_dir, keep_edits=keep_edits, force=force, live=tuple(live))
     if staged.edited or staged.conflicts:
         check_bundle(staged.bundle, planned.plan.actions)
-    build_go_steps(staged.bundle)
+    if any(step.cmd[0] == "go" for step in staged.bundle.steps):
+        from clockwork_nb.forge.golang import build_go_steps
+
+        build_go_steps(staged.bundle)
     return Built(staged.bundle, staged, workspace.shown(workspace.build_dir), facts.confinement)

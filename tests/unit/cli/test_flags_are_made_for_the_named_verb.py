@@ -7,7 +7,7 @@ import argparse
 import pytest
 
 from clockwork_nb.arguments import Parser
-from clockwork_nb.cli.main import build_parser
+from clockwork_nb.cli.main import _GROUPS, build_parser
 from clockwork_nb.cli.verbs import Verbs, verbs_of
 from clockwork_nb.errors import InvalidInputError
 
@@ -26,6 +26,23 @@ def every_verb() -> list[tuple[str, ...]]:
         group = [a for a in verbs_in(parser)._name_parser_map[name]._actions if isinstance(a, Verbs)]
         out += [(name, verb) for verb in group[0].choices] if group else [(name,)]
     return out
+
+
+def test_the_table_of_groups_names_the_verbs_that_each_adds() -> None:
+    from importlib import import_module
+
+    for group, names in _GROUPS.items():
+        verbs = verbs_of(Parser(prog="p"))
+        import_module(f"clockwork_nb.cli.flags_{group}").add(verbs)
+        assert tuple(verbs.choices) == names
+    assert len({name for names in _GROUPS.values() for name in names}) == sum(map(len, _GROUPS.values()))
+
+
+def test_a_named_verb_is_parsed_the_same_with_its_group_alone() -> None:
+    words = ["job", "status", "x", "--json"]
+    assert vars(build_parser("job").parse_args(words)) == vars(build_parser().parse_args(words))
+    assert set(verbs_in(build_parser("job")).choices) == {"job"}
+    assert set(verbs_in(build_parser("jib")).choices) == set(verbs_in(build_parser()).choices)
 
 
 def test_no_other_verb_gets_a_parser() -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import fcntl
 import json
 import os
-import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -312,7 +311,7 @@ def test_private_folders_of_killed_runs_are_swept_and_those_in_use_are_not(
 ) -> None:
     base = tmp_path / "temporary"
     base.mkdir()
-    monkeypatch.setattr(tempfile, "tempdir", str(base))
+    monkeypatch.setenv("TMPDIR", str(base))
     dead, alive, fresh = (base / f"clockwork-steps-{n}" for n in ("dead", "alive", "fresh"))
     for folder in (dead, alive, fresh):
         (folder / "1").mkdir(parents=True)
