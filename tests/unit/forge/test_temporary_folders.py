@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 
-from clockwork_nb.forge import temporary
 from clockwork_nb.forge.temporary import make_private_folder, temporary_base
 
 
@@ -38,7 +37,7 @@ def test_a_folder_is_private_and_named_at_random(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("kind", ["folder", "link"])
 def test_what_stands_there_already_is_not_used(kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(temporary.os, "urandom", bytes)
+    monkeypatch.setattr(os, "urandom", bytes)
     planted = tmp_path / f"steps-{'00' * 8}"
     if kind == "folder":
         planted.mkdir()
