@@ -8,12 +8,13 @@ import re
 import time
 
 from clockwork_nb.errors import InvalidInputError
+from clockwork_nb.patterns import pattern
 
 __all__ = ["JOB_ID", "check_job_id", "new_job_id", "new_ulid", "slug", "step_id", "valid_address"]
 
-JOB_ID = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}\Z")
-_ADDRESS = re.compile(r'[A-Za-z_][\w-]*\.[A-Za-z_][\w-]*(\[(?:\d+|"(?:[^"\\]|\\.)*")\])?\Z')
-_PLAIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}\Z")
+JOB_ID = pattern(r"[a-z0-9][a-z0-9._-]{0,63}\Z")
+_ADDRESS = pattern(r'[A-Za-z_][\w-]*\.[A-Za-z_][\w-]*(\[(?:\d+|"(?:[^"\\]|\\.)*")\])?\Z')
+_PLAIN = pattern(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}\Z")
 _CROCKFORD = "0123456789abcdefghjkmnpqrstvwxyz"
 _DEVICES = frozenset({"con", "prn", "aux", "nul", *(f"{d}{n}" for d in ("com", "lpt") for n in range(1, 10))})
 

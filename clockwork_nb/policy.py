@@ -7,7 +7,6 @@ is refused, and so is one with a key that is not known, since a misspelt rule is
 from __future__ import annotations
 
 import os
-import re
 import stat
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -17,6 +16,7 @@ from msgspec import Struct, field
 
 from clockwork_nb.canonical import digest, parse_json
 from clockwork_nb.errors import InvalidInputError, UnsafeOperationError
+from clockwork_nb.patterns import pattern
 
 __all__ = ["DATA_KINDS", "POLICY_NAME", "TIERS", "Policy", "parse_policy", "read_policy", "strongest"]
 
@@ -41,7 +41,7 @@ def strongest(*tiers: str) -> str:
     return max(tiers, key=lambda t: TIERS.index(t) if t else -1, default="")
 
 
-_RISK: Final = re.compile(r"[a-z][a-z0-9_-]{0,63}\Z")
+_RISK: Final = pattern(r"[a-z][a-z0-9_-]{0,63}\Z")
 _MOST_BYTES: Final = 64 << 10
 _MOST_ENTRIES: Final = 256
 _MOST_FIXES: Final = 1000

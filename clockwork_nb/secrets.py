@@ -6,13 +6,13 @@ import base64
 import hashlib
 import hmac
 import json
-import re
 from typing import Any
 from urllib.parse import quote, quote_plus
 
 from msgspec import Struct
 
 from clockwork_nb.canonical import canonical_json
+from clockwork_nb.patterns import pattern
 
 __all__ = ["MASK", "Redactor", "Sensitive", "repr_without", "seal", "unseal"]
 
@@ -104,7 +104,7 @@ def _base64_forms(raw: bytes) -> set[bytes]:
     return found | {form.translate(_URL_SAFE) for form in found}
 
 
-_PERCENT = re.compile("%[0-9A-F]{2}")
+_PERCENT = pattern("%[0-9A-F]{2}")
 _URL_SAFE = bytes.maketrans(b"+/", b"-_")
 
 

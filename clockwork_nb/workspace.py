@@ -14,11 +14,12 @@ from pathlib import Path
 from msgspec import Struct
 
 from clockwork_nb.errors import InvalidInputError, UnsafeOperationError
+from clockwork_nb.patterns import pattern
 
 __all__ = ["Workspace", "folder_sources", "folder_workspace", "notebook_workspace", "read_input", "variable_files"]
 
 _MAX_INPUT = 256 * 1024 * 1024
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}\Z")
+_NAME = pattern(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}\Z")
 
 
 class Workspace(Struct, frozen=True):

@@ -9,8 +9,9 @@ __all__ = ["CellKeys", "Claim", "checked_name"]
 import re
 
 from clockwork_nb.errors import InvalidInputError
+from clockwork_nb.patterns import pattern
 
-_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,63}\Z")
+_NAME = pattern(r"[A-Za-z][A-Za-z0-9_-]{0,63}\Z")
 
 
 def checked_name(name: str) -> str:

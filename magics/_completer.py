@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from typing import Any
+
+from clockwork_nb.patterns import pattern
 
 __all__ = ["complete", "matcher_for"]
 
-_LINE = re.compile(r"^\s*(?:[\w.]+\s*=\s*)?%{1,2}(cw\w*)[ \t](.*)$")
+_LINE = pattern(r"^\s*(?:[\w.]+\s*=\s*)?%{1,2}(cw\w*)[ \t](.*)$")
 
 
 def complete(line: str, addresses: tuple[str, ...]) -> tuple[str, list[str]] | None:

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Collection, Mapping
 from decimal import Decimal
 from typing import Any
 
 from clockwork_nb.assembly.plan import AttributeChange
 from clockwork_nb.intake.values import Unknown
+from clockwork_nb.patterns import pattern
 from clockwork_nb.secrets import Sensitive, seal
 
 __all__ = ["diff_config", "same_value", "with_known_secrets"]
 
-_PLAIN_KEY = re.compile(r"[A-Za-z_][\w-]*\Z")
+_PLAIN_KEY = pattern(r"[A-Za-z_][\w-]*\Z")
 _ABSENT = object()
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -11,14 +10,15 @@ from msgspec import Struct
 from clockwork_nb.assembly.plan import Plan
 from clockwork_nb.canonical import canonical_json, digest, parse_json
 from clockwork_nb.errors import InvalidInputError
+from clockwork_nb.patterns import pattern
 
 __all__ = ["MAX_PLAN_BYTES", "SavedPlan", "decode_plan", "encode_plan", "explain_stale"]
 
 MAX_PLAN_BYTES = 256 << 20
 _SCHEMA = "clockwork.plan.v1"
 _KINDS = frozenset({"create", "update", "replace", "delete", "noop", "verify", "forget", "move", "import"})
-_SHA256 = re.compile(r"[0-9a-f]{64}\Z")
-_STAMP = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z\Z")
+_SHA256 = pattern(r"[0-9a-f]{64}\Z")
+_STAMP = pattern(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z\Z")
 
 
 class SavedPlan(Struct, frozen=True):

@@ -23,13 +23,14 @@ from clockwork_nb.forge.bundle_limits import AGENT_LIMITS, TEMPLATE_LIMITS, Bund
 from clockwork_nb.forge.findings import LIMIT, RUNTIME, SCHEMA, Finding, refuse
 from clockwork_nb.forge.runtimes import BUILT_IN, RUNTIMES, Interpreters
 from clockwork_nb.forge.validate import action_key, validate_bundle
+from clockwork_nb.patterns import pattern
 from clockwork_nb.ports import Action, Artifact
 
 __all__ = ["BundleReading", "bundle_from_json", "read_bundle"]
 
 _MAX_INTEGER: Final = 2**53 - 1  # what every reader of JSON keeps exactly (RFC 8259 §6)
 # Possessive, and a string without an end reaches to the end: one pass, whatever the text.
-_BRACKETS: Final = re.compile(r'"(?:[^"\\]++|\\.)*+(?:"|\\?\Z)|[\[{]|[\]}]', re.DOTALL)
+_BRACKETS: Final = pattern(r'"(?:[^"\\]++|\\.)*+(?:"|\\?\Z)|[\[{]|[\]}]', re.DOTALL)
 _SHOWN: Final = 60
 _MOST_FINDINGS: Final = 1000  # nobody reads more, and a hostile document could hold millions
 

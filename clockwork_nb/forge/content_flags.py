@@ -6,7 +6,6 @@ refuses a bundle. It is a risk of its step, shown with its line, and asks for a 
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Final
@@ -16,6 +15,7 @@ from msgspec import Struct
 from clockwork_nb.forge.bundle import Bundle, BundleStep
 from clockwork_nb.forge.content_patterns import ASSIGNED, ENVIRONMENT, NETWORK, PATTERNS, SECRETS, Pattern, Rule
 from clockwork_nb.forge.runtimes import script_index
+from clockwork_nb.patterns import pattern
 from clockwork_nb.ports import Artifact
 
 __all__ = ["FLAG_WORDS", "RISK", "Flag", "content_flags", "flag_risks"]
@@ -33,7 +33,7 @@ FLAG_WORDS: Final[Mapping[str, str]] = {
 """Code → what it means, for people."""
 
 _HIDDEN: Final = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069\u200b\u2060\ufeff")
-_HEADER: Final = re.compile(r"(?:#[^\n]*\n)*")
+_HEADER: Final = pattern(r"(?:#[^\n]*\n)*")
 _PROGRAMS: Final = {"sh": "sh", "bash": "bash", "py": "python3", "ts": "typescript", "js": "javascript", "go": "go"}
 _TEXT_SHOWN: Final = 160
 _LINE_LOOKED_AT: Final = 4096

@@ -6,16 +6,16 @@ say earlier, and in the script's own language, what was not declared. Flags: doc
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Sequence
 from typing import Final
 
 from clockwork_nb.forge.confinement import Grant
+from clockwork_nb.patterns import pattern
 
 __all__ = ["DENO_ENVIRONMENT", "deno_flags"]
 
 _ALWAYS: Final = ("--no-prompt", "--no-remote", "--no-npm", "--no-config", "--no-lock", "--cached-only")
-_GIVEN: Final = re.compile(r"--(?:allow|deny)-(read|write|net|env)=")
+_GIVEN: Final = pattern(r"--(?:allow|deny)-(read|write|net|env)=")
 _HOSTS: Final = ("127.0.0.1", "localhost", "0.0.0.0", "[::1]")  # noqa: S104 - named, not listened on
 
 DENO_ENVIRONMENT: Final = {"DENO_NO_UPDATE_CHECK": "1", "NO_COLOR": "1"}

@@ -13,6 +13,7 @@ from msgspec.structs import replace
 from clockwork_nb.forge.confinement import probe
 from clockwork_nb.forge.runtimes import FIXED_PATH, RUNTIMES, find_runtime
 from clockwork_nb.intake.desired import EnvFacts
+from clockwork_nb.patterns import pattern
 
 if TYPE_CHECKING:
     from clockwork_nb.assembly.prior import PriorState
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
 __all__ = ["collect_facts", "needs_engine", "runtime_version"]
 
-_VERSION = re.compile(r"\d+(?:\.\d+)+")
+_VERSION = pattern(r"\d+(?:\.\d+)+")
 _TIMEOUT_S = 5
 
 

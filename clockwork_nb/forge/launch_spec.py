@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final, Literal
@@ -13,6 +12,7 @@ from msgspec import Struct, field
 from clockwork_nb.errors import InvalidInputError
 from clockwork_nb.forge import launcher
 from clockwork_nb.forge.confinement import Grant
+from clockwork_nb.patterns import pattern
 from clockwork_nb.secrets import repr_without
 
 __all__ = [
@@ -46,7 +46,7 @@ HOST_GRACE_S: Final = 30.0
 """The same for a host step of a resource: it drives a tool that has a lock to give back and a record to
 write (terraform, a container engine)."""
 
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}\Z")
+_NAME = pattern(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}\Z")
 
 
 class LaunchSpec(Struct, frozen=True):

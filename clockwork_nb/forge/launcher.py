@@ -263,6 +263,7 @@ class _Worker:
         signal.set_wakeup_fd(wake_write, warn_on_full_buffer=False)
         signal.signal(signal.SIGCHLD, _nothing)
         self.epoll = select.epoll()
+        self.waiter = select.poll()
         for fd in (sock.fileno(), caller, guard, self.wake):
             self.epoll.register(fd, select.EPOLLIN)
         self.gone = {caller, guard}
@@ -358,9 +359,15 @@ class _Worker:
             calls = self.calls(message, fds, ruleset)
             command = _command(message)
             step = _Step(message, self.most_grace)
+            gone, there = os.pipe2(os.O_CLOEXEC)
             step.pid = pid = os.fork()
             if pid == 0:
                 self.become(calls, command, message)
+            os.close(there)
+            self.waiter.register(gone, 0)
+            self.waiter.poll(2)
+            self.waiter.unregister(gone)
+            os.close(gone)
         except (OSError, ValueError, KeyError) as error:
             self.refuse(message["id"], getattr(error, "errno", None) or errno.EINVAL, _say(error))
             return

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
-import re
 from collections import deque
 from pathlib import Path
 from typing import Literal
@@ -16,6 +15,7 @@ from clockwork_nb.canonical import sha256_hex
 from clockwork_nb.errors import StoreIOError
 from clockwork_nb.fs import raise_storage_error
 from clockwork_nb.ids import slug
+from clockwork_nb.patterns import pattern
 from clockwork_nb.secrets import MASK, Redactor
 
 __all__ = ["HEAD_BYTES", "TAIL_BYTES", "LogFolder", "StepLog", "Stream", "StreamLog"]
@@ -27,7 +27,7 @@ TAIL_BYTES = 4 << 20
 """How much of a stream is kept: its first and its last bytes."""
 
 _HELD_AT_MOST = 64 << 10
-_ACTION = re.compile(r"[^A-Za-z0-9_.-]+")
+_ACTION = pattern(r"[^A-Za-z0-9_.-]+")
 
 
 class LogFolder(Struct, frozen=True):

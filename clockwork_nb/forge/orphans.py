@@ -8,7 +8,6 @@ found: nothing else about it says that it was ours.
 from __future__ import annotations
 
 import os
-import re
 import signal
 import time
 from collections.abc import Callable, Iterator
@@ -17,12 +16,14 @@ from typing import Final
 
 from msgspec import Struct
 
+from clockwork_nb.patterns import pattern
+
 __all__ = ["MARK_NAME", "Orphan", "end_orphans", "find_orphans"]
 
 MARK_NAME: Final = "CW_FENCING_TOKEN"
 """The variable whose value, ``<job>:<epoch>``, every process of a step has."""
 
-_MARK: Final = re.compile(rb"([a-z0-9][a-z0-9._-]{0,63}):([0-9]{1,18})\Z")
+_MARK: Final = pattern(rb"([a-z0-9][a-z0-9._-]{0,63}):([0-9]{1,18})\Z")
 _GONE_S: Final = 5.0
 _PROC: Final = Path("/proc")
 

@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from functools import lru_cache
 
 from clockwork_nb.forge.bundle_limits import MAX_PART_BYTES, MAX_PARTS, MAX_PATH_BYTES
+from clockwork_nb.patterns import pattern
 
 __all__ = ["collisions", "path_problem"]
 
@@ -17,9 +18,9 @@ _DEVICES = frozenset(
     | {f"{name}{digit}" for name in ("com", "lpt") for digit in "0123456789¹²³"}
 )
 _INVISIBLE = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
-_PLAIN = re.compile(r"[ -~]*\Z")
+_PLAIN = pattern(r"[ -~]*\Z")
 """Text in which nothing is invisible: nearly every path, and asking about each character is slow."""
-_FORBIDDEN = re.compile(r'[<>:"|?*\\]')
+_FORBIDDEN = pattern(r'[<>:"|?*\\]')
 
 
 def path_problem(path: str) -> str:

@@ -15,6 +15,7 @@ from msgspec import Struct, field
 
 from clockwork_nb.canonical import sha256_hex
 from clockwork_nb.errors import BundleRuntimeError
+from clockwork_nb.patterns import pattern
 
 __all__ = [
     "BUILT_IN",
@@ -46,19 +47,19 @@ class Runtime(Struct, frozen=True):
     subcommands: tuple[str, ...] = ()
 
 
-_PYTHON_FLAGS = re.compile(r"-[IBESsu]{1,6}\Z")
+_PYTHON_FLAGS = pattern(r"-[IBESsu]{1,6}\Z")
 # Permissions must name what they open; --allow-run and --allow-ffi start programs, so they are not in the list.
-_DENO_FLAGS = re.compile(
+_DENO_FLAGS = pattern(
     r"--(?:no-prompt|no-remote|no-npm|no-config|no-lock|cached-only|quiet|ext=(?:ts|js|mjs)"
     r"|allow-(?:read|write|net|env)=[^\s*]+|deny-(?:read|write|net|env|run|ffi|sys)(?:=\S+)?)\Z"
 )
-_NO_FLAGS = re.compile(r"(?!)")
+_NO_FLAGS = pattern(r"(?!)")
 
 RUNTIMES: Mapping[str, Runtime] = {
     r.name: r
     for r in (
-        Runtime("sh", ("sh",), re.compile(r"-[efux]{1,4}\Z")),
-        Runtime("bash", ("bash", "sh"), re.compile(r"(?:-[efux]{1,4}|--norc|--noprofile|--posix)\Z")),
+        Runtime("sh", ("sh",), pattern(r"-[efux]{1,4}\Z")),
+        Runtime("bash", ("bash", "sh"), pattern(r"(?:-[efux]{1,4}|--norc|--noprofile|--posix)\Z")),
         Runtime("python3", ("python3", "python"), _PYTHON_FLAGS),
         Runtime("deno", ("deno", "typescript", "javascript"), _DENO_FLAGS, ("run",)),
         Runtime("go", ("go",), _NO_FLAGS, ("run", "build")),
@@ -68,8 +69,8 @@ RUNTIMES: Mapping[str, Runtime] = {
 LANGUAGES = frozenset({lang for r in RUNTIMES.values() for lang in r.languages} | {"json", "data"})
 """Every ``lang`` an artifact may have; ``json`` is for specs of built-ins, ``data`` is never executed."""
 
-_SHEBANG_ENV = re.compile(r"#!\s*/usr/bin/env (?:-S )?([A-Za-z0-9._-]+)(?:\s|\Z)")
-_SHEBANG = re.compile(r"#!\s*(?:/usr/local/bin/|/usr/bin/|/bin/)([A-Za-z0-9._-]+)(?:\s|\Z)")
+_SHEBANG_ENV = pattern(r"#!\s*/usr/bin/env (?:-S )?([A-Za-z0-9._-]+)(?:\s|\Z)")
+_SHEBANG = pattern(r"#!\s*(?:/usr/local/bin/|/usr/bin/|/bin/)([A-Za-z0-9._-]+)(?:\s|\Z)")
 
 
 def shebang_runtime(content: bytes) -> str | None:
@@ -103,7 +104,7 @@ def script_index(cmd: Sequence[str]) -> int:
     return at if at < len(cmd) else -1
 
 
-_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+_CONTROL = pattern(r"[\x00-\x1f\x7f]")
 
 
 def argv_problems(cmd: Sequence[str]) -> list[tuple[str, str]]:

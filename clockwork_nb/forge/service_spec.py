@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
 from clockwork_nb.errors import BundleSchemaError
+from clockwork_nb.patterns import pattern
 
 __all__ = ["check_spec"]
 
-_RESTART = re.compile(r"(?:no|always|unless-stopped|on-failure(?::[1-9]\d{0,4})?)\Z")
-_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,127}\Z")
+_RESTART = pattern(r"(?:no|always|unless-stopped|on-failure(?::[1-9]\d{0,4})?)\Z")
+_VARIABLE = pattern(r"[A-Za-z_][A-Za-z0-9_]{0,127}\Z")
 
 
 def check_spec(spec: Mapping[str, Any]) -> dict[str, Any]:

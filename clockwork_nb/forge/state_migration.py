@@ -13,6 +13,7 @@ from typing import Any, Final
 from clockwork_nb import __version__
 from clockwork_nb.assembly.prior import SCHEMA
 from clockwork_nb.errors import InvalidInputError
+from clockwork_nb.patterns import pattern
 
 __all__ = ["MIGRATIONS", "Migration", "migrate", "version_of"]
 
@@ -22,7 +23,7 @@ Migration = Callable[[Mapping[str, Any]], dict[str, Any]]
 MIGRATIONS: Final[Mapping[int, Migration]] = {}
 """Version → what makes the next version of it. Version 1 is the first that was ever released."""
 
-_FORM = re.compile(r"clockwork\.state\.v(\d{1,4})\Z", re.ASCII)
+_FORM = pattern(r"clockwork\.state\.v(\d{1,4})\Z", re.ASCII)
 
 
 def version_of(schema: object) -> int:

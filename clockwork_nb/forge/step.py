@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
-import re
 import signal
 import threading
 import time
@@ -40,6 +39,7 @@ from clockwork_nb.forge.metering import METER_NAME, Usage, read_usage
 from clockwork_nb.forge.runtimes import BUILT_IN, FIXED_PATH, script_index
 from clockwork_nb.forge.temporary import make_private_folder, temporary_base
 from clockwork_nb.ids import slug
+from clockwork_nb.patterns import pattern
 from clockwork_nb.ports import Artifact
 from clockwork_nb.secrets import Redactor, unseal
 
@@ -54,7 +54,7 @@ OnOutput = Callable[[Literal["out", "err"], bytes], None]
 NOTE_CHARS = 200
 
 # How a script is called inside a step: a link in the launcher's private folder, or the descriptor itself.
-_SCRIPT_NAME = re.compile(r"/proc/self/fd/30\b|(?:/[^\s:'\"]*)?/clockwork-names-[0-9a-f]+/[A-Za-z0-9._-]+")
+_SCRIPT_NAME = pattern(r"/proc/self/fd/30\b|(?:/[^\s:'\"]*)?/clockwork-names-[0-9a-f]+/[A-Za-z0-9._-]+")
 _DENO_DATA = 4 << 30
 _FOLDER = "clockwork-steps-"
 _SWEEP_AFTER_S = 60  # a run takes its lock right after it made the folder

@@ -19,18 +19,19 @@ from pathlib import Path
 from clockwork_nb.canonical import parse_json
 from clockwork_nb.errors import InvalidInputError
 from clockwork_nb.forge.runtimes import FIXED_PATH, find_runtime
+from clockwork_nb.patterns import pattern
 
 __all__ = ["SyntaxChecker", "shared_checker"]
 
 _TIMEOUT_S = 20
 _REMEMBERED = 8192
-_SHELL_SAYS = re.compile(r"\S+: (?:line )?(\d+): (.*)")
+_SHELL_SAYS = pattern(r"\S+: (?:line )?(\d+): (.*)")
 _SHELL = {"sh": ("-n",), "bash": ("--norc", "--noprofile", "-n")}
 _ALIASES = {"python": "python3", "typescript": "deno"}
 _CHECKED = frozenset({"sh", "bash", "python3", "json", "deno", "javascript", "go"})
 _DENO = ("check", "--quiet", "--no-config", "--no-lock", "--no-remote", "--no-npm")
-_DENO_SAYS = re.compile(r"(?:error: |(TS\d+) \[ERROR\]: )(.*)")
-_GO_SAYS = re.compile(r"\S+?:(\d+):\d+: (.*)")
+_DENO_SAYS = pattern(r"(?:error: |(TS\d+) \[ERROR\]: )(.*)")
+_GO_SAYS = pattern(r"\S+?:(\d+):\d+: (.*)")
 
 
 class SyntaxChecker:

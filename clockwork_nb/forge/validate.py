@@ -27,6 +27,7 @@ from clockwork_nb.forge.runtimes import (
 from clockwork_nb.forge.service_spec import check_spec
 from clockwork_nb.forge.syntax import SyntaxChecker, shared_checker
 from clockwork_nb.ids import slug
+from clockwork_nb.patterns import pattern
 from clockwork_nb.ports import Action, Artifact
 from clockwork_nb.secrets import Redactor, unseal
 
@@ -41,14 +42,14 @@ __all__ = [
     "validate_bundle",
 ]
 
-_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,127}\Z")
+_NAME = pattern(r"[A-Za-z_][A-Za-z0-9_]{0,127}\Z")
 # Variables that change what the interpreter loads or runs before, or instead of, the approved script.
-_STEERING = re.compile(
+_STEERING = pattern(
     r"(?:LD_|DYLD_|PYTHON|BASH_FUNC_|MALLOC_)"
     r"|(?:BASH_ENV|ENV|PATH|IFS|SHELLOPTS|BASHOPTS|PS4|PROMPT_COMMAND|GLOBIGNORE|CDPATH|GCONV_PATH|LOCPATH|NLSPATH"
     r"|HOSTALIASES|GLIBC_TUNABLES|CW_FENCING_TOKEN|CW_IDEMPOTENCY_KEY|CW_METER)\Z"
 )
-_STEERING_ALSO = {"deno": re.compile(r"(?:DENO_|NODE_|NPM_)"), "go": re.compile(r"(?:GO|CGO_|CC\Z|CXX\Z)")}
+_STEERING_ALSO = {"deno": pattern(r"(?:DENO_|NODE_|NPM_)"), "go": pattern(r"(?:GO|CGO_|CC\Z|CXX\Z)")}
 
 
 def check_bundle(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable
 from typing import Any, Final
 
@@ -11,11 +10,12 @@ from clockwork_nb.intake.constants import constant_value
 from clockwork_nb.intake.names import did_you_mean, shown, summary
 from clockwork_nb.intake.nodes import Attribute, Block, Expression, Literal, Node, Origin, Reference
 from clockwork_nb.intake.operators import ConversionError, to_bool, to_text
+from clockwork_nb.patterns import pattern
 from clockwork_nb.ports import Registry
 
 __all__ = ["BlockKit"]
 
-_NAME: Final = re.compile(r"[^\W\d][\w-]*\Z")
+_NAME: Final = pattern(r"[^\W\d][\w-]*\Z")
 
 
 class BlockKit:

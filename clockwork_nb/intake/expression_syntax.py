@@ -6,7 +6,6 @@ loops, so their length is bounded only by the size of the text.
 
 from __future__ import annotations
 
-import re
 from typing import Final
 
 from clockwork_nb.intake import templates
@@ -43,6 +42,7 @@ from clockwork_nb.intake.nodes import (
     Traversal,
     Unary,
 )
+from clockwork_nb.patterns import pattern
 
 __all__ = ["ExpressionParser"]
 
@@ -62,7 +62,7 @@ _LEVELS: Final = {
     "/": 6,
     "%": 6,
 }
-_FOR = re.compile(rf"for[ \t\r\n]+{FIRST_LETTER}")
+_FOR = pattern(rf"for[ \t\r\n]+{FIRST_LETTER}")
 
 
 class ExpressionParser(Lexer):

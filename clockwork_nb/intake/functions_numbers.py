@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from clockwork_nb.intake.function_kit import FunctionError, Table
 from clockwork_nb.intake.operators import kind_of, normal, to_bool, to_number, to_text
+from clockwork_nb.patterns import pattern
 
 __all__ = ["NUMBER_FUNCTIONS"]
 
@@ -112,7 +113,7 @@ def type_(value: Any) -> str:
 
 # --- time ---------------------------------------------------------------------------------------------------------
 
-_TIME: Final = re.compile(
+_TIME: Final = pattern(
     r"(\d{4})-(\d\d)-(\d\d)[Tt](\d\d):(\d\d):(\d\d)(?:\.(\d{1,9}))?(?:[Zz]|([+-])(\d\d):(\d\d))\Z", re.ASCII
 )
 _UNITS: Final[dict[str, Decimal | int]] = {
@@ -124,8 +125,8 @@ _UNITS: Final[dict[str, Decimal | int]] = {
     "m": 60 * 10**6,
     "h": 3600 * 10**6,
 }
-_DURATION: Final = re.compile(r"(\d+(?:\.\d*)?|\.\d+)(ns|us|µs|ms|s|m|h)", re.ASCII)
-_TOKENS: Final = re.compile(r"'((?:[^']|'')*)'|([A-Za-z])\2*|[^A-Za-z']+|'")
+_DURATION: Final = pattern(r"(\d+(?:\.\d*)?|\.\d+)(ns|us|µs|ms|s|m|h)", re.ASCII)
+_TOKENS: Final = pattern(r"'((?:[^']|'')*)'|([A-Za-z])\2*|[^A-Za-z']+|'")
 
 
 def _moment(text: str, argument: int) -> datetime:

@@ -13,16 +13,17 @@ from clockwork_nb.intake.function_kit import FunctionError, Table
 from clockwork_nb.intake.functions_encoding import json_text
 from clockwork_nb.intake.limits import LIMITS
 from clockwork_nb.intake.operators import ConversionError, Number, number_text, to_bool, to_number, to_text
+from clockwork_nb.patterns import pattern
 
 __all__ = ["TEXT_FUNCTIONS", "format_text"]
 
 TEXT_FUNCTIONS: Final = Table()
 _add = TEXT_FUNCTIONS.add
 
-_VERB: Final = re.compile(
+_VERB: Final = pattern(
     r"%(?:%|(?:\[(\d{1,3})\])?([-+ 0#]*)(\*|\d{1,6})?(?:\.(\d{1,6}))?(?:\[(\d{1,3})\])?(.))", re.DOTALL
 )
-_WORD: Final = re.compile(r"\S+")
+_WORD: Final = pattern(r"\S+")
 
 
 def _bounded(size: int) -> None:

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any, Final
 
 from clockwork_nb.intake.decode import Source
+from clockwork_nb.patterns import pattern
 
 __all__ = ["block_text"]
 
-_TEMPLATE: Final = re.compile(r"[$%](?=\{)")
+_TEMPLATE: Final = pattern(r"[$%](?=\{)")
 
 
 def block_text(kind: str, name: str, attributes: Mapping[str, Any]) -> str:

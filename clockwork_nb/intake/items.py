@@ -10,6 +10,7 @@ from clockwork_nb.intake.lexer import END, KEYWORDS, LINE, NAME, OPERATOR, QUOTE
 from clockwork_nb.intake.limits import LIMITS, Limits
 from clockwork_nb.intake.nodes import Attribute, Block, Body, Call, Expression, Item, Literal, Reference
 from clockwork_nb.intake.templates import quoted
+from clockwork_nb.patterns import pattern
 
 __all__ = ["NOTHING", "QUOTED_LABEL", "WORD", "ItemParser", "UnclosedBlock"]
 
@@ -17,23 +18,21 @@ WORD: Final = r"[A-Za-z_][\w-]*"
 QUOTED_LABEL: Final = r'"[^"\\\r\n$%]*"'
 # The two fast paths: an attribute with a plain value, a block header, each alone on its line. What they do not match
 # is read token by token, with the same result.
-_ATTRIBUTE = re.compile(
+_ATTRIBUTE = pattern(
     rf'[ \t]*({WORD})[ \t]*=[ \t]*(?:("[^"\\\r\n$%]*")|(0|[1-9][0-9]{{0,14}})|(true|false|null)|({WORD}(?:\.{WORD})+))'
     r"[ \t]*\r?\n",
     re.ASCII,
 )
-_HEADER = re.compile(
+_HEADER = pattern(
     rf"[ \t]*({WORD})((?:[ \t]+(?:{QUOTED_LABEL}|{WORD}))*)[ \t]*\{{[ \t]*(?:(?:\#|//)[^\n]*|\r?)\n", re.ASCII
 )
-_LABEL = re.compile(rf"{QUOTED_LABEL}|{WORD}", re.ASCII)
+_LABEL = pattern(rf"{QUOTED_LABEL}|{WORD}", re.ASCII)
 _COMMENT: Final = r"/\*(?:[^*]|\*(?!/))*+\*/"
-NOTHING = re.compile(
+NOTHING = pattern(
     rf"(?:[ \t]*(?:{_COMMENT}[ \t]*)*+(?:(?:\#|//)[^\n]*|\r?)\n)*+"  # lines with nothing but comments
     rf"(?:[ \t]*{_COMMENT})*+(?:[ \t]*(?:\#|//)[^\n]*\Z)?[ \t]*"
 )
-_ITEM_START = re.compile(
-    rf"([ \t]*)(?:({WORD})[ \t]*=(?!=)|({WORD})(?:[ \t]+(?:{QUOTED_LABEL}|{WORD}))*[ \t]*\{{|(\}}))"
-)
+_ITEM_START = pattern(rf"([ \t]*)(?:({WORD})[ \t]*=(?!=)|({WORD})(?:[ \t]+(?:{QUOTED_LABEL}|{WORD}))*[ \t]*\{{|(\}}))")
 _NO_REFERENCES: Final[tuple[Reference, ...]] = ()
 _NO_CALLS: Final[tuple[Call, ...]] = ()
 

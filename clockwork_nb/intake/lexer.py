@@ -11,6 +11,7 @@ from decimal import Decimal
 from typing import Any, Final
 
 from clockwork_nb.intake.limits import LIMITS, Limits
+from clockwork_nb.patterns import pattern
 
 __all__ = [
     "END",
@@ -53,7 +54,7 @@ WORD_LETTER: Final = r"[^\x00-,./:-@\[-^`{-\x7f]"
 # A name with its attributes (a.b.c) is one token: it is the most frequent expression.
 _WORD = FIRST_LETTER + WORD_LETTER + "*"
 
-_TOKEN = re.compile(
+_TOKEN = pattern(
     rf"""[ \t]*(?:
       ({_WORD}(?:\.{_WORD})*)
     | ("[^"\\\r\n$%]*(?:[$%](?!\{{)[^"\\\r\n$%]*)*")

@@ -8,7 +8,6 @@ takes them off first.
 from __future__ import annotations
 
 import decimal
-import re
 from collections.abc import Callable
 from decimal import Decimal
 from typing import Any, Final
@@ -16,6 +15,7 @@ from typing import Any, Final
 from clockwork_nb.intake.lexer import number
 from clockwork_nb.intake.limits import LIMITS
 from clockwork_nb.intake.values import SetValue, Unknown
+from clockwork_nb.patterns import pattern
 from clockwork_nb.secrets import Sensitive
 
 __all__ = [
@@ -37,7 +37,7 @@ __all__ = [
 
 Number = int | Decimal
 CONTEXT: Final = decimal.Context(prec=154, rounding=decimal.ROUND_HALF_EVEN, Emin=-999_999, Emax=999_999)
-_NUMBER: Final = re.compile(r"[+-]?[0-9]+(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?\Z")
+_NUMBER: Final = pattern(r"[+-]?[0-9]+(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?\Z")
 _MAX_EXPONENT: Final = 1_000
 _TOO_LARGE: Final = 10**1_000
 

@@ -22,12 +22,13 @@ from clockwork_nb.intake.nodes import (
     Origin,
     Placed,
 )
+from clockwork_nb.patterns import pattern
 
 __all__ = ["SyntaxCache", "decode_text", "parse", "parse_expression"]
 
 # A top-level block in the usual layout: everything up to the first line that starts with "}" is indented.
-_CHUNK = re.compile(r"[A-Za-z_][^\n{]*\{[ \t]*\r?\n(?:[ \t][^\n]*\n|\r?\n)*+\}[ \t]*(?:\r?\n|\Z)")
-_TOP_BLOCK = re.compile(rf"^{WORD}(?:[ \t]+{QUOTED_LABEL})*[ \t]*\{{", re.MULTILINE | re.ASCII)
+_CHUNK = pattern(r"[A-Za-z_][^\n{]*\{[ \t]*\r?\n(?:[ \t][^\n]*\n|\r?\n)*+\}[ \t]*(?:\r?\n|\Z)")
+_TOP_BLOCK = pattern(rf"^{WORD}(?:[ \t]+{QUOTED_LABEL})*[ \t]*\{{", re.MULTILINE | re.ASCII)
 
 
 class SyntaxCache:

@@ -13,6 +13,7 @@ from msgspec import Struct
 
 from clockwork_nb.intake.lexer import FIRST_LETTER, KEYWORDS, NAME, OPERATOR, WORD_LETTER, SyntaxFailure
 from clockwork_nb.intake.nodes import Expression, Literal, Reference, Template, TemplateFor, TemplateIf
+from clockwork_nb.patterns import pattern
 
 if TYPE_CHECKING:
     from clockwork_nb.intake.expression_syntax import ExpressionParser
@@ -20,12 +21,12 @@ if TYPE_CHECKING:
 __all__ = ["heredoc", "parse_template", "quoted"]
 
 _PLAIN: Final = r"\$\$\{|%%\{|[$%](?!\{)"
-_QUOTED = re.compile(rf'((?:[^"\\\r\n$%]+|\\[^\r\n]|{_PLAIN})+)|(\$\{{~?)|(%\{{~?)|(")|()', re.DOTALL)
-_LINES = re.compile(rf"((?:[^\n$%]+|{_PLAIN})+\n?|\n)|(\$\{{~?)|(%\{{~?)|()")
-_REFERENCE = re.compile(r"\$\{[ \t]*([A-Za-z_][\w-]*(?:\.[A-Za-z_][\w-]*)*)[ \t]*\}", re.ASCII)
-_SIMPLE_QUOTED = re.compile(rf'"(?:[^"\\\r\n$%]++|{_REFERENCE.pattern})*"', re.ASCII)
-_MARKER = re.compile(rf"({FIRST_LETTER}{WORD_LETTER}*)\r?\n")
-_ESCAPE = re.compile(r"\\(?:u([0-9a-fA-F]{4})|U([0-9a-fA-F]{8})|(.))|([$%])\4\{", re.DOTALL)
+_QUOTED = pattern(rf'((?:[^"\\\r\n$%]+|\\[^\r\n]|{_PLAIN})+)|(\$\{{~?)|(%\{{~?)|(")|()', re.DOTALL)
+_LINES = pattern(rf"((?:[^\n$%]+|{_PLAIN})+\n?|\n)|(\$\{{~?)|(%\{{~?)|()")
+_REFERENCE = pattern(r"\$\{[ \t]*([A-Za-z_][\w-]*(?:\.[A-Za-z_][\w-]*)*)[ \t]*\}", re.ASCII)
+_SIMPLE_QUOTED = pattern(rf'"(?:[^"\\\r\n$%]++|{_REFERENCE.pattern})*"', re.ASCII)
+_MARKER = pattern(rf"({FIRST_LETTER}{WORD_LETTER}*)\r?\n")
+_ESCAPE = pattern(r"\\(?:u([0-9a-fA-F]{4})|U([0-9a-fA-F]{8})|(.))|([$%])\4\{", re.DOTALL)
 _SIMPLE: Final = {"n": "\n", "r": "\r", "t": "\t", '"': '"', "\\": "\\"}
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final
@@ -56,6 +55,7 @@ from clockwork_nb.jobpack.manifest import Manifest, read_manifest
 from clockwork_nb.jobpack.projection import Projector
 from clockwork_nb.jobpack.report_html import build_report
 from clockwork_nb.jobs.events import Event
+from clockwork_nb.patterns import pattern
 from clockwork_nb.signing import Envelope, PublicKey, Standing, parse_public_key
 
 __all__ = [
@@ -254,8 +254,8 @@ def check_statement(envelope: Envelope, expected: bytes) -> None:
         )
 
 
-_PACK_NAME: Final = re.compile(r"jobpack_(.+)\.zip\Z")
-_VARIANT: Final = re.compile(r"\.(?:at(?P<at>[0-9]+)|[0-9a-f]{12})\Z")
+_PACK_NAME: Final = pattern(r"jobpack_(.+)\.zip\Z")
+_VARIANT: Final = pattern(r"\.(?:at(?P<at>[0-9]+)|[0-9a-f]{12})\Z")
 
 
 def pack_named(file_name: str, job_id: str, count: int | None) -> str:
@@ -288,7 +288,7 @@ def distrusted(fingerprint: str, standing: Standing) -> PackError:
             return SignatureUntrustedError(f"signed by {who}, a key that is not trusted here")
 
 
-_STAMP: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(?:\.[0-9]{1,9})?Z\Z")
+_STAMP: Final = pattern(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(?:\.[0-9]{1,9})?Z\Z")
 
 
 def moment_of(manifest: Manifest) -> datetime:

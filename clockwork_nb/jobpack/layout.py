@@ -9,6 +9,7 @@ import re
 from typing import Final
 
 from clockwork_nb.errors import PackUnsafePathError
+from clockwork_nb.patterns import pattern
 
 __all__ = [
     "ACCEPT",
@@ -82,7 +83,7 @@ MAX_EVENT_RECORDS: Final = 200_000
 MAX_NAME_BYTES: Final = 240
 MAX_PART_BYTES: Final = 100
 
-_PART: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._+@=,-]*\Z")
+_PART: Final = pattern(r"[A-Za-z0-9_][A-Za-z0-9._+@=,-]*\Z")
 _DEVICES: Final = "con|prn|aux|nul|com[0-9]|lpt[0-9]"
 
 
@@ -102,8 +103,8 @@ def _fault(name: str) -> str:
 
 
 _PART_TEXT: Final = r"[A-Za-z0-9_][A-Za-z0-9._+@=,-]{0,99}(?<!\.)"
-_WHOLE: Final = re.compile(rf"(?:{_PART_TEXT}/){{0,7}}{_PART_TEXT}\Z")
-_ANY_DEVICE: Final = re.compile(rf"(?:\A|/)(?:{_DEVICES})(?:[./]|\Z)", re.IGNORECASE)
+_WHOLE: Final = pattern(rf"(?:{_PART_TEXT}/){{0,7}}{_PART_TEXT}\Z")
+_ANY_DEVICE: Final = pattern(rf"(?:\A|/)(?:{_DEVICES})(?:[./]|\Z)", re.IGNORECASE)
 
 
 def is_entry_name(name: str) -> bool:

@@ -5,7 +5,6 @@ That hash is the identity of the pack: the footer, one line for a ticket, pins i
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from itertools import pairwise
 from typing import Any, Final
@@ -17,6 +16,7 @@ from clockwork_nb.errors import InvalidInputError, ManifestInvalidError
 from clockwork_nb.jobpack.contract import MANIFEST_RECORD
 from clockwork_nb.jobpack.layout import MANIFEST, MAX_MANIFEST_BYTES
 from clockwork_nb.jobpack.plain import parse_plain, plain_json
+from clockwork_nb.patterns import pattern
 
 __all__ = ["Footer", "Manifest", "build_manifest", "footer", "parse_footer", "read_manifest"]
 
@@ -96,7 +96,7 @@ class Footer(Struct, frozen=True):
     target: str
 
 
-_FOOTER: Final = re.compile(
+_FOOTER: Final = pattern(
     r'CLOCKWORK job_id=([a-z0-9][a-z0-9._-]{0,63}) manifest=sha256:([0-9a-f]{64}) verify="clockwork jobpack verify ([^"\n]+)"'
 )
 

@@ -6,13 +6,13 @@ projection, so it uses nothing of the renderers that may change from release to 
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 from html import escape
 from typing import Final
 
 from clockwork_nb.jobpack.history import Approval, History, SectionHistory, StepRun, read_history
 from clockwork_nb.jobpack.log import read_log
+from clockwork_nb.patterns import pattern
 
 __all__ = ["build_report", "report_of_log"]
 
@@ -21,7 +21,7 @@ _MAX_TAIL: Final = 2_000
 
 # Controls, soft hyphen, invisible and bidirectional format characters, line separators: shown as what they are. Fixed
 # ranges, because Python's own tables grow with each Unicode version and these bytes may not.
-_HIDDEN: Final = re.compile(
+_HIDDEN: Final = pattern(
     "[\x00-\x08\x0b-\x1f\x7f-\x9f\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u2028-\u202e"
     "\u2060-\u206f\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff9-\ufffb\U000e0000-\U000e0fff]"
 )

@@ -6,7 +6,6 @@ without gaps and agree with each other.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from typing import Any, Final
 
@@ -21,6 +20,7 @@ from clockwork_nb.jobpack.manifest import Manifest
 from clockwork_nb.jobpack.wrkr_values import utc_stamp
 from clockwork_nb.jobpack.wrkr_views import check_views
 from clockwork_nb.jobs.events import STATUSES
+from clockwork_nb.patterns import pattern
 
 __all__ = ["MISSING", "WrkrFacts", "verify_wrkr"]
 
@@ -39,7 +39,7 @@ _SCHEMAS: Final = {
     APPROVALS: "wrkr.approval_record",
 }
 _REQUIRED: Final = (JOB, EVENTS, CHECKPOINTS, ARTIFACTS)
-_NUMBERED: Final = re.compile(r"(?:evt|cp)_([1-9][0-9]{0,15})\Z")
+_NUMBERED: Final = pattern(r"(?:evt|cp)_([1-9][0-9]{0,15})\Z")
 
 
 class WrkrFacts(Struct, frozen=True):

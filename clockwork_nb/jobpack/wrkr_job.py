@@ -5,7 +5,6 @@ Pure: file contents in, a job and findings out. The log is the truth; what the o
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
@@ -18,6 +17,7 @@ from clockwork_nb.jobpack.wrkr_replay import COUNTERS, FINAL, Replay, replay
 from clockwork_nb.jobpack.wrkr_values import natural, one_of, parse_document, stamp, value
 from clockwork_nb.jobs.events import STATUSES
 from clockwork_nb.jobs.fields import clip
+from clockwork_nb.patterns import pattern
 
 __all__ = ["ACCEPT_RESULT", "CONFIG", "FILES", "MAX_FILE", "SNAPSHOT", "RuntimeConfig", "WrkrJob", "read_job"]
 
@@ -31,7 +31,7 @@ MAX_FILE: Final = 8 << 20
 """The largest snapshot, configuration or acceptance result, in bytes."""
 
 _MOST_FINDINGS: Final = 1000
-_JOB_ID: Final = re.compile(r"(?!.*\.\.)[A-Za-z0-9._-]{1,200}")  # as Wrkr's store has it
+_JOB_ID: Final = pattern(r"(?!.*\.\.)[A-Za-z0-9._-]{1,200}")  # as Wrkr's store has it
 
 
 class RuntimeConfig(Struct, frozen=True):

@@ -10,6 +10,7 @@ from typing import Any, Final, TypeVar
 from clockwork_nb.canonical import canonical_json, parse_json
 from clockwork_nb.errors import InvalidInputError
 from clockwork_nb.jobs.fields import clip
+from clockwork_nb.patterns import pattern
 
 __all__ = ["MAX_DEPTH", "natural", "one_of", "parse_document", "stamp", "texts", "utc_stamp", "value"]
 
@@ -18,7 +19,7 @@ MAX_DEPTH: Final = 64
 _T = TypeVar("_T")
 
 # RFC 3339 as Go's encoding/json accepts it (time.Time.UnmarshalJSON, strict since Go 1.20): capital T and Z.
-_STAMP: Final = re.compile(
+_STAMP: Final = pattern(
     r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(?:\.(\d{1,40}))?(?:Z|([+-])([01]\d|2[0-3]):([0-5]\d))", re.ASCII
 )
 
@@ -48,7 +49,7 @@ def utc_stamp(text: str) -> str:
 
 
 # A string, also one that does not end, or one bracket. The second alternative of the end keeps this linear.
-_BRACKETS: Final = re.compile(rb'"(?:[^"\\]|\\.)*(?:"|\Z)|[\[{]|[\]}]', re.DOTALL)
+_BRACKETS: Final = pattern(rb'"(?:[^"\\]|\\.)*(?:"|\Z)|[\[{]|[\]}]', re.DOTALL)
 
 
 def parse_document(data: bytes, what: str) -> Any:

@@ -6,7 +6,6 @@ The values are collected at the edge and handed in; nothing here looks at the ma
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING, Any, Final
 
 from msgspec import Struct
@@ -14,6 +13,7 @@ from msgspec import Struct
 from clockwork_nb.canonical import digest
 from clockwork_nb.errors import EnvironmentMismatchError, InvalidInputError
 from clockwork_nb.jobs.fields import clip
+from clockwork_nb.patterns import pattern
 from clockwork_nb.ports import Draft
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ __all__ = [
 KEYED: Final = "hmac-sha256:"
 """What a value begins with that stands for a secret one: the digest under a key that never leaves the machine."""
 DEFAULT_RULES: Final = ("arch", "os", "python")
-_RULE: Final = re.compile(
+_RULE: Final = pattern(
     r"os|arch|python|packages|cwd|hostname|git|notebook|env:[A-Za-z_][A-Za-z0-9_]{0,127}|file:[^\x00]{1,900}"
     r"|runtime:[a-z0-9][a-z0-9._-]{0,63}"
 )
@@ -180,4 +180,4 @@ def _show(value: str | None) -> str:
     return _DIGEST.sub(lambda found: found[0][:8], value) or "(empty)"
 
 
-_DIGEST: Final = re.compile(r"\b[0-9a-f]{40,64}\b")
+_DIGEST: Final = pattern(r"\b[0-9a-f]{40,64}\b")

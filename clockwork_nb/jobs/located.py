@@ -17,6 +17,7 @@ from msgspec import Struct, field
 
 from clockwork_nb.diagnostics import Diagnostics, SourceRange, SourceText
 from clockwork_nb.intake.names import shown, summary
+from clockwork_nb.patterns import pattern
 
 __all__ = ["MAX_BYTES", "MAX_DEPTH", "MAX_NODES", "Findings", "Node", "read_document"]
 
@@ -216,7 +217,7 @@ def _closed(opened: _Open, end: int) -> Node:
 
 # --- JSON --------------------------------------------------------------------------------------------------------
 
-_JSON_PART: Final = re.compile(
+_JSON_PART: Final = pattern(
     r'(?P<text>"(?:[^"\\]|\\.)*+")|(?P<open>[{\[])|(?P<close>[}\]])|(?P<word>[^\s,:{}\[\]"]+)', re.DOTALL
 )
 
@@ -298,8 +299,8 @@ _WORDS: Final[dict[str, Any]] = {
     "": None, "~": None, "null": None, "Null": None, "NULL": None,
     "true": True, "True": True, "TRUE": True, "false": False, "False": False, "FALSE": False,
 }  # fmt: skip
-_INT: Final = re.compile(r"[-+]?[0-9]+|0o[0-7]+|0x[0-9a-fA-F]+")
-_FLOAT: Final = re.compile(r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?")
+_INT: Final = pattern(r"[-+]?[0-9]+|0o[0-7]+|0x[0-9a-fA-F]+")
+_FLOAT: Final = pattern(r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?")
 
 
 def _plain(written: str, start: int, end: int) -> Any:

@@ -21,6 +21,7 @@ from clockwork_nb.jobs.events import MAX_QUORUM
 from clockwork_nb.jobs.fingerprint import rule_problem
 from clockwork_nb.jobs.located import Findings, Node, read_document
 from clockwork_nb.jobs.spec_fields import Anything, Flag, Items, Number, Object, Pairs, Words, Written
+from clockwork_nb.patterns import pattern
 
 __all__ = [
     "ADAPTERS",
@@ -390,7 +391,7 @@ def _check_step(step: Node, findings: Findings) -> None:
             )
 
 
-_SECRET: Final = re.compile(r"secret|token|passw|credential|private_?key|api_?key|access_?key", re.IGNORECASE)
+_SECRET: Final = pattern(r"secret|token|passw|credential|private_?key|api_?key|access_?key", re.IGNORECASE)
 
 
 def _check_needs(steps: Node, ids: Mapping[str, Node], findings: Findings) -> None:

@@ -6,12 +6,12 @@ tabs, wide characters and long lines.
 
 from __future__ import annotations
 
-import re
 from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 from typing import Any, Final
 
 from clockwork_nb.diagnostics import Diagnostic, Severity, SourceRange
+from clockwork_nb.patterns import pattern
 from clockwork_nb.render.html import Markup, element, fragment
 from clockwork_nb.render.text import Paint, clip, columns_of, folded, pad, visible
 
@@ -25,7 +25,7 @@ _COLUMNS: Final = 120
 _DETAIL_COLUMNS: Final = 110
 _LEAD: Final = 24
 _TAB: Final = 4
-_TRAIL_SPLIT: Final = re.compile(r"\s{2,}|(?<=\S) (?=needs\b)|(?<=\bneeds) (?=\S)")
+_TRAIL_SPLIT: Final = pattern(r"\s{2,}|(?<=\S) (?=needs\b)|(?<=\bneeds) (?=\S)")
 
 
 def render_text(diagnostics: Sequence[Diagnostic], *, color: bool = False, columns: int = _COLUMNS) -> str:

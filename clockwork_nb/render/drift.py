@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from clockwork_nb.patterns import pattern
 from clockwork_nb.render.html import Markup, element
 from clockwork_nb.render.text import Paint, clip, columns_of, pad, plural, visible
 from clockwork_nb.render.theme import wrap
@@ -14,7 +14,7 @@ from clockwork_nb.render.values import ABSENT, value_text
 __all__ = ["drift_html", "drift_text"]
 
 _ADDRESS_COLUMNS = 40
-_PLAIN = re.compile(r"[\w./:@+-]{1,64}")
+_PLAIN = pattern(r"[\w./:@+-]{1,64}")
 
 
 def drift_text(document: Mapping[str, Any], *, color: bool = False) -> str:

@@ -7,10 +7,10 @@ values escaped, and URLs and event handlers have no way in.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 from typing import Final, TypeAlias
 
+from clockwork_nb.patterns import pattern
 from clockwork_nb.render.text import visible
 
 __all__ = ["Child", "Markup", "document", "element", "fragment", "text"]
@@ -25,9 +25,9 @@ class Markup(str):
 Child: TypeAlias = "str | Markup | Iterable[Child] | None"
 
 _VOID: Final = frozenset({"br", "hr", "input", "meta", "col"})
-_TAG: Final = re.compile(r"[a-z][a-zA-Z0-9]{0,15}")
+_TAG: Final = pattern(r"[a-z][a-zA-Z0-9]{0,15}")
 _FORBIDDEN: Final = frozenset({"script", "iframe", "object", "embed", "link", "base", "form"})
-_ATTRIBUTE: Final = re.compile(r"(?!on)[a-zA-Z][a-zA-Z0-9:-]*")
+_ATTRIBUTE: Final = pattern(r"(?!on)[a-zA-Z][a-zA-Z0-9:-]*")
 
 
 def text(value: str) -> Markup:

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import json
-import re
 from json.encoder import encode_basestring_ascii
 from typing import Any
 
 import msgspec.json
 
+from clockwork_nb.patterns import pattern
+
 __all__ = ["indented"]
 
 _sorted = msgspec.json.Encoder(order="sorted").encode
-_NOT_PRINTABLE_ASCII = re.compile(r"[^\x00-\x7e]+")
+_NOT_PRINTABLE_ASCII = pattern(r"[^\x00-\x7e]+")
 
 
 def indented(value: Any, *, ascii_only: bool = False) -> str:

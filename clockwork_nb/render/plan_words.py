@@ -5,10 +5,10 @@ Works on the plan *document* (``Plan.to_document()`` or a parsed ``plan.json``).
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from typing import Any, Final, TypeAlias
 
+from clockwork_nb.patterns import pattern
 from clockwork_nb.render.text import clip, plural, visible
 from clockwork_nb.render.values import ABSENT, changed_middle, is_sealed, value_text
 
@@ -39,7 +39,7 @@ SIGNS: Final = {
 }  # fmt: skip
 """The sign of each kind of change."""
 _ORDER: Final = ("create", "update", "replace", "delete", "forget", "move", "import", "run", "verify")
-_PLAIN: Final = re.compile(r"[\w./:@+-]{1,64}")
+_PLAIN: Final = pattern(r"[\w./:@+-]{1,64}")
 _PLAIN_REASONS: Final = frozenset({"new", "everything is removed"})
 
 

@@ -7,9 +7,10 @@ screen is what is in the file (Unicode Technical Report 36 §3.1, the "Trojan So
 
 from __future__ import annotations
 
-import re
 import unicodedata
 from typing import Final
+
+from clockwork_nb.patterns import pattern
 
 __all__ = [
     "Paint",
@@ -28,7 +29,7 @@ __all__ = [
 
 # Not "Cn": which code points are unassigned depends on the Python that renders.
 _HIDDEN: Final = frozenset({"Cc", "Cf", "Co", "Cs", "Zl", "Zp"})
-_PLAIN: Final = re.compile(r"[ -~]*")
+_PLAIN: Final = pattern(r"[ -~]*")
 
 
 def _escape(character: str) -> str:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-import re
 from decimal import Decimal
 from typing import Any, Final
 
+from clockwork_nb.patterns import pattern
 from clockwork_nb.render.text import clip_middle, columns_of, visible
 from clockwork_nb.secrets import MASK
 
@@ -16,7 +16,7 @@ UNKNOWN: Final = "(known after apply)"
 ABSENT: Final = "(not set)"
 _CONTEXT: Final = 10
 _WORD: Final = 24
-_TOKEN: Final = re.compile(r"[\w.-]")
+_TOKEN: Final = pattern(r"[\w.-]")
 
 
 def is_sealed(value: Any) -> bool:

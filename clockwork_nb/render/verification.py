@@ -6,10 +6,10 @@ the pack and may be hostile; everything is made visible or escaped here.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
+from clockwork_nb.patterns import pattern
 from clockwork_nb.render.html import Markup, element, fragment
 from clockwork_nb.render.text import Paint, clip, pad, plural, short_digest, sized, visible
 from clockwork_nb.render.theme import wrap
@@ -21,7 +21,7 @@ _LABEL: Final = 14
 _SHOWN_APPROVALS: Final = 3
 _TEXT: Final = 160
 _ROW: Final = 2 * 80 - 16  # a row takes at most two lines of a small terminal, the whole report one screen
-_SHELL_SAFE: Final = re.compile(r"[A-Za-z0-9_@%+=:,./-]+\Z")
+_SHELL_SAFE: Final = pattern(r"[A-Za-z0-9_@%+=:,./-]+\Z")
 
 Document = Mapping[str, Any]
 
@@ -152,7 +152,7 @@ def _approvers(approval: Document) -> str:
     return f"{_clean(users)} (signed by {', '.join(keys)})"
 
 
-_KEY_IN_NAME: Final = re.compile(r" with SHA256:[A-Za-z0-9+/]+")
+_KEY_IN_NAME: Final = pattern(r" with SHA256:[A-Za-z0-9+/]+")
 
 
 def _failure(doc: Document) -> list[str]:

@@ -14,6 +14,7 @@ from clockwork_nb.canonical import digest
 from clockwork_nb.errors import AdapterFailedError, InvalidInputError
 from clockwork_nb.ids import slug
 from clockwork_nb.intake.values import Unknown
+from clockwork_nb.patterns import pattern
 from clockwork_nb.ports import Observation
 from clockwork_nb.resources.scripts import sealed
 from clockwork_nb.secrets import Sensitive
@@ -80,9 +81,9 @@ WORKSPACE_LABEL: Final = "clockwork.workspace"
 ASIDE_ENDING: Final = ".clockwork-old"
 """What the name of a container ends in while another one takes its place."""
 
-_SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([kmgt]?)i?b?\Z", re.IGNORECASE)
+_SIZE = pattern(r"(\d+(?:\.\d+)?)\s*([kmgt]?)i?b?\Z", re.IGNORECASE)
 _POWER = {"": 0, "k": 1, "m": 2, "g": 3, "t": 4}
-_IMAGE_ID = re.compile(r"(?:sha256:)?[0-9a-f]{64}\Z")
+_IMAGE_ID = pattern(r"(?:sha256:)?[0-9a-f]{64}\Z")
 
 NO_ENGINE_HINT: Final = (
     "Install podman (Debian, Ubuntu, Fedora: the package podman) or Docker, or set DOCKER_HOST to one that runs "

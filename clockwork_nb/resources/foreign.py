@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 from clockwork_nb.errors import ClockworkError, InvalidInputError
+from clockwork_nb.patterns import pattern
 from clockwork_nb.ports import (
     Action,
     ActionSpec,
@@ -21,7 +21,7 @@ from clockwork_nb.resources.scripts import comment
 
 __all__ = ["NAME", "ForeignType"]
 
-NAME: Final = re.compile(r"[a-z][a-z0-9_]{0,63}\Z")
+NAME: Final = pattern(r"[a-z][a-z0-9_]{0,63}\Z")
 """What a resource type or one of its actions may be called: the names stand in addresses and in paths of scripts."""
 
 _METHODS: Final = (

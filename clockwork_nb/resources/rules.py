@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import math
 import posixpath
-import re
 from decimal import Decimal
 from typing import Any, Final
 
 from clockwork_nb.intake.values import Unknown
+from clockwork_nb.patterns import pattern
 from clockwork_nb.resources.project_paths import path_problem
 
 __all__ = [
@@ -38,11 +38,11 @@ __all__ = [
 
 MAX_SECONDS: Final = 7 * 24 * 3600
 
-_MODE = re.compile(r"0?([0-7]{3})\Z")
-_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
-_DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h)")
+_MODE = pattern(r"0?([0-7]{3})\Z")
+_VARIABLE = pattern(r"[A-Za-z_][A-Za-z0-9_]*\Z")
+_DURATION = pattern(r"(\d+(?:\.\d+)?)(ms|s|m|h)")
 _UNIT = {"ms": Decimal("0.001"), "s": Decimal(1), "m": Decimal(60), "h": Decimal(3600)}
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
+_CONTROL = pattern(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 
 
 class Refused(ValueError):

@@ -7,7 +7,6 @@ from a new template.
 
 from __future__ import annotations
 
-import re
 import shlex
 from collections.abc import Mapping
 from typing import Any
@@ -15,6 +14,7 @@ from typing import Any
 from clockwork_nb.errors import InvalidInputError
 from clockwork_nb.ids import slug
 from clockwork_nb.intake.values import contains_unknown
+from clockwork_nb.patterns import pattern
 from clockwork_nb.ports import Action, Artifact
 from clockwork_nb.secrets import Sensitive
 
@@ -33,7 +33,7 @@ __all__ = [
     "sh_script",
 ]
 
-_UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
+_UNPRINTABLE = pattern(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 
 INSIDE = """\
 project=$(pwd -P)

@@ -16,12 +16,13 @@ from msgspec import Struct
 
 from clockwork_nb.canonical import digest
 from clockwork_nb.errors import InvalidInputError
+from clockwork_nb.patterns import pattern
 
 __all__ = ["Notebook", "Variable", "read_notebook"]
 
 _MAX_BYTES = 64 * 1024 * 1024
-_ASSIGNED = re.compile(r"^([A-Za-z_]\w*)\s*(?::[^=\n]+)?=(?!=)", re.MULTILINE)
-_LOADED = re.compile(r"^\s*%cw_load\s+([^\s#]+)\s*$", re.MULTILINE)
+_ASSIGNED = pattern(r"^([A-Za-z_]\w*)\s*(?::[^=\n]+)?=(?!=)", re.MULTILINE)
+_LOADED = pattern(r"^\s*%cw_load\s+([^\s#]+)\s*$", re.MULTILINE)
 _EXAMPLES: Mapping[str, Any] = {"string": "", "bool": False}
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +9,7 @@ from msgspec import Struct
 
 from clockwork_nb import errors
 from clockwork_nb.errors import AdapterFailedError, ApprovalRequiredError, ClockworkError, ConfigurationError
+from clockwork_nb.patterns import pattern
 
 if TYPE_CHECKING:
     from clockwork_nb.jobs.model import Decision, JobState
@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 
 __all__ = ["CellFailure", "cell_error", "other_error", "waiting_error"]
 
-_ANSI = re.compile(r"\x1b\[[0-9;]*m")
+_ANSI = pattern(r"\x1b\[[0-9;]*m")
 _MAX_LINES = 40
-_MISSING_MAGIC = re.compile(r"magic(?: function)? `%{1,2}cw")
+_MISSING_MAGIC = pattern(r"magic(?: function)? `%{1,2}cw")
 
 
 class CellFailure(Struct, frozen=True):

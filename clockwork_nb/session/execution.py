@@ -11,6 +11,7 @@ from msgspec.structs import replace
 
 from clockwork_nb.canonical import canonical_json, parse_json
 from clockwork_nb.notices import log
+from clockwork_nb.patterns import pattern
 from clockwork_nb.ports import Draft, EventView
 from clockwork_nb.secrets import Redactor
 from clockwork_nb.session.late_outputs import late_outputs, settled_outputs
@@ -28,7 +29,7 @@ __all__ = ["Executed", "execute", "secret_variables"]
 _LOST_GRACE_S: Final = 0.5
 """From SIGTERM to SIGKILL for the steps of a job that another process has taken over."""
 
-_SECRET_NAME = re.compile(r"TOKEN|SECRET|PASSW|PASSPHRASE|CREDENTIAL|(?:API|ACCESS|PRIVATE|AUTH|ENCRYPTION)_?KEY", re.I)
+_SECRET_NAME = pattern(r"TOKEN|SECRET|PASSW|PASSPHRASE|CREDENTIAL|(?:API|ACCESS|PRIVATE|AUTH|ENCRYPTION)_?KEY", re.I)
 _SECRET_CHARS = 8
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -12,6 +11,7 @@ from clockwork_nb.canonical import canonical_json
 from clockwork_nb.errors import PackError
 from clockwork_nb.fs import make_dirs, read_bytes, write_atomic
 from clockwork_nb.ids import check_job_id
+from clockwork_nb.patterns import pattern
 from clockwork_nb.session.job_store import open_store
 from clockwork_nb.session.pack_files import MAX_PACK_BYTES, find_pack, pack_here, read_pack
 from clockwork_nb.session.pack_memory import latest_exports, remember_export, remembered
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 __all__ = ["MAX_PACK_BYTES", "ExportedPack", "Packs"]
 
 _MAX_KEY_BYTES: Final = 64 * 1024
-_PLAIN_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,199}")
+_PLAIN_NAME: Final = pattern(r"[A-Za-z0-9][A-Za-z0-9._-]{0,199}")
 
 
 class ExportedPack(Struct, frozen=True):

@@ -16,6 +16,7 @@ from clockwork_nb.clock import Clock, SystemClock
 from clockwork_nb.errors import InvalidInputError
 from clockwork_nb.fs import REAL, raise_storage_error
 from clockwork_nb.ids import check_job_id
+from clockwork_nb.patterns import pattern
 from clockwork_nb.session.job_store import open_store
 from clockwork_nb.settings import Settings, load_settings
 from clockwork_nb.store.check import Finding, StoreReport, check_home, check_store, job_folders
@@ -25,10 +26,10 @@ from clockwork_nb.store.sweep import remove_tree
 
 __all__ = ["CheckedStore", "Criteria", "Pruned", "Stores", "parse_age"]
 
-_AGE: Final = re.compile(r"([0-9]{1,6})(m|h|d|w)")
+_AGE: Final = pattern(r"([0-9]{1,6})(m|h|d|w)")
 _UNITS: Final = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
-_PACK: Final = re.compile(r"jobpack_.*\.zip")
-_REPORT: Final = re.compile(r".*\.(html|json|md|xml)")
+_PACK: Final = pattern(r"jobpack_.*\.zip")
+_REPORT: Final = pattern(r".*\.(html|json|md|xml)")
 
 
 def parse_age(text: str) -> timedelta:

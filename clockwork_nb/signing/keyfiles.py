@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import stat
 from collections.abc import Callable
 from pathlib import Path
@@ -11,13 +10,14 @@ from typing import Final
 
 from clockwork_nb.errors import InvalidInputError, StoreIOError, UnsafeOperationError
 from clockwork_nb.fs import create_atomic, make_dirs, read_bytes, write_atomic
+from clockwork_nb.patterns import pattern
 from clockwork_nb.signing.keys import SigningKey
 
 __all__ = ["DEFAULT_KEY", "key_path", "keys_folder", "load_or_create_key", "own_key_names", "read_signing_key"]
 
 DEFAULT_KEY: Final = "default"
 
-_KEY_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}\Z")
+_KEY_NAME: Final = pattern(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}\Z")
 _MAX_KEY_BYTES: Final = 64 * 1024
 
 

@@ -8,7 +8,6 @@ counts for nothing, whatever the time.
 
 from __future__ import annotations
 
-import re
 import stat
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -18,6 +17,7 @@ from msgspec import Struct
 
 from clockwork_nb.errors import InvalidInputError, UnsafeOperationError
 from clockwork_nb.fs import make_dirs, read_bytes, write_atomic
+from clockwork_nb.patterns import pattern
 from clockwork_nb.signing.keyfiles import key_path, keys_folder, own_key_names, read_signing_key
 from clockwork_nb.signing.keys import SSH_TYPE, PublicKey, parse_public_key
 
@@ -43,8 +43,8 @@ __all__ = [
 
 NAMESPACE: Final = "clockwork-jobpack"
 
-_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@+-]{0,127}\Z")
-_FINGERPRINT: Final = re.compile(r"SHA256:[A-Za-z0-9+/]{43}\Z")
+_NAME: Final = pattern(r"[A-Za-z0-9][A-Za-z0-9._@+-]{0,127}\Z")
+_FINGERPRINT: Final = pattern(r"SHA256:[A-Za-z0-9+/]{43}\Z")
 
 
 def trust_file(config_dir: Path) -> Path:
@@ -279,8 +279,8 @@ def read_lines(path: Path) -> list[str]:
 
 # --- the syntax -------------------------------------------------------------------------------------------------
 
-_OPTION: Final = re.compile(r'([A-Za-z-]+)(?:="([^"]*)")?(?:,|\Z)')
-_DATE: Final = re.compile(r"([0-9]{8})([0-9]{4})?([0-9]{2})?(Z?)\Z")
+_OPTION: Final = pattern(r'([A-Za-z-]+)(?:="([^"]*)")?(?:,|\Z)')
+_DATE: Final = pattern(r"([0-9]{8})([0-9]{4})?([0-9]{2})?(Z?)\Z")
 
 
 def _parse_trust(lines: list[str], name: str) -> Iterator[TrustedKey]:

@@ -12,7 +12,7 @@ ROOT = Path(__file__).resolve().parents[2]
 PACKAGE = ROOT / "clockwork_nb"
 
 FOUNDATION = {
-    "errors", "diagnostics", "render", "canonical", "ids", "clock", "fs", "mounts", "notices", "policy", "settings",
+    "errors", "diagnostics", "render", "canonical", "ids", "clock", "fs", "mounts", "notices", "patterns", "policy", "settings",
     "secrets", "signing", "ports",
 }  # fmt: skip
 ROWS: list[set[str]] = [

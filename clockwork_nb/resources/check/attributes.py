@@ -7,6 +7,7 @@ from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 from clockwork_nb.intake.values import Unknown
+from clockwork_nb.patterns import pattern
 from clockwork_nb.resources import rules
 from clockwork_nb.resources.rules import Refused
 from clockwork_nb.secrets import Sensitive
@@ -34,13 +35,13 @@ __all__ = [
     "some_permission",
 ]
 
-_HEADER = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+\Z")
-_LINE = re.compile(r"[\r\n\x00]")
-_ACCOUNT = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,31}\Z")
-_CONTAINER = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,254}\Z")
-_SERVICE = re.compile(r"[A-Za-z0-9_.\-\[\]\" ]{1,200}\Z")
-_HOST = re.compile(r"(?:[A-Za-z0-9]([A-Za-z0-9.-]{0,252}[A-Za-z0-9])?|[0-9A-Fa-f:]{2,45})\Z")
-_SHA256 = re.compile(r"[0-9a-f]{64}\Z")
+_HEADER = pattern(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+\Z")
+_LINE = pattern(r"[\r\n\x00]")
+_ACCOUNT = pattern(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,31}\Z")
+_CONTAINER = pattern(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,254}\Z")
+_SERVICE = pattern(r"[A-Za-z0-9_.\-\[\]\" ]{1,200}\Z")
+_HOST = pattern(r"(?:[A-Za-z0-9]([A-Za-z0-9.-]{0,252}[A-Za-z0-9])?|[0-9A-Fa-f:]{2,45})\Z")
+_SHA256 = pattern(r"[0-9a-f]{64}\Z")
 _NO_KIND = frozenset({"retries", "interval", "timeout"})
 
 

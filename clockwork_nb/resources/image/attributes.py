@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
+from clockwork_nb.patterns import pattern
 from clockwork_nb.resources import rules
 from clockwork_nb.resources.plain import (
     REQUIRED,
@@ -22,8 +23,8 @@ from clockwork_nb.resources.rules import Refused
 __all__ = ["PLAIN", "arguments", "below_project", "distinct_tags", "stage", "tag"]
 
 _PART = r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*"
-_TAG = re.compile(rf"(?:[a-zA-Z0-9.-]+(?::\d+)?/)?{_PART}(?:/{_PART})*(?::[A-Za-z0-9_][A-Za-z0-9_.-]{{0,127}})?\Z")
-_ARGUMENT = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,127}\Z")
+_TAG = pattern(rf"(?:[a-zA-Z0-9.-]+(?::\d+)?/)?{_PART}(?:/{_PART})*(?::[A-Za-z0-9_][A-Za-z0-9_.-]{{0,127}})?\Z")
+_ARGUMENT = pattern(r"[A-Za-z_][A-Za-z0-9_]{0,127}\Z")
 
 
 def below_project(value: Any) -> Any:

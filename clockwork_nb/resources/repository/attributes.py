@@ -6,6 +6,7 @@ import re
 from collections.abc import Collection, Mapping
 from typing import Any
 
+from clockwork_nb.patterns import pattern
 from clockwork_nb.resources import rules
 from clockwork_nb.resources.plain import (
     REQUIRED,
@@ -22,7 +23,7 @@ from clockwork_nb.secrets import Sensitive, unseal
 
 __all__ = ["PLAIN", "address", "credentials", "git_ref", "place", "user_name"]
 
-_USER = re.compile(r"[A-Za-z0-9._@+-]{1,200}\Z")
+_USER = pattern(r"[A-Za-z0-9._@+-]{1,200}\Z")
 _NAME_BYTES = 240  # the new checkout is built beside the old one, under the same name with a few characters more
 
 

@@ -19,14 +19,15 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from clockwork_nb.patterns import pattern
 from clockwork_nb.ports import Observation, ObserveContext
 from clockwork_nb.resources.project_paths import path_problem
 
 __all__ = ["found", "observe"]
 
-_COMMIT = re.compile(r"(?:[0-9a-f]{40}|[0-9a-f]{64})\Z")
-_REF = re.compile(r"refs/(?!.*(?:\.\.|//|[\x00-\x20]))[^\x7f]{1,400}\Z")
-_CREDENTIALS = re.compile(r"^(https?://)[^/@]*@|^(ssh://[^/@:]*):[^/@]*(?=@)")
+_COMMIT = pattern(r"(?:[0-9a-f]{40}|[0-9a-f]{64})\Z")
+_REF = pattern(r"refs/(?!.*(?:\.\.|//|[\x00-\x20]))[^\x7f]{1,400}\Z")
+_CREDENTIALS = pattern(r"^(https?://)[^/@]*@|^(ssh://[^/@:]*):[^/@]*(?=@)")
 _MAX_SMALL = 1 << 16
 _MAX_PACKED = 64 << 20
 _MAX_INDEX = 1 << 30

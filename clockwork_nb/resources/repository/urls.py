@@ -6,6 +6,8 @@ import posixpath
 import re
 from urllib.parse import unquote, urlsplit
 
+from clockwork_nb.patterns import pattern
+
 __all__ = [
     "is_commit",
     "ref_problem",
@@ -16,13 +18,13 @@ __all__ = [
     "url_transport",
 ]
 
-_INVISIBLE = re.compile(r"[\x00-\x20\x7f-\x9f\u2028\u2029\ud800-\udfff]")
-_HELPER = re.compile(r"[A-Za-z0-9+.-]*::")
-_SCP = re.compile(r"(?:[A-Za-z0-9_][A-Za-z0-9._-]*@)?[A-Za-z0-9][A-Za-z0-9.-]*:(?![:/-])\S+\Z")
-_SCP_ROOTED = re.compile(r"(?:[A-Za-z0-9_][A-Za-z0-9._-]*@)?[A-Za-z0-9][A-Za-z0-9.-]*:/(?!/)\S*\Z")
-_HOST = re.compile(r"[A-Za-z0-9][A-Za-z0-9.-]*\Z|\[[0-9A-Fa-f:.]+\]\Z")
+_INVISIBLE = pattern(r"[\x00-\x20\x7f-\x9f\u2028\u2029\ud800-\udfff]")
+_HELPER = pattern(r"[A-Za-z0-9+.-]*::")
+_SCP = pattern(r"(?:[A-Za-z0-9_][A-Za-z0-9._-]*@)?[A-Za-z0-9][A-Za-z0-9.-]*:(?![:/-])\S+\Z")
+_SCP_ROOTED = pattern(r"(?:[A-Za-z0-9_][A-Za-z0-9._-]*@)?[A-Za-z0-9][A-Za-z0-9.-]*:/(?!/)\S*\Z")
+_HOST = pattern(r"[A-Za-z0-9][A-Za-z0-9.-]*\Z|\[[0-9A-Fa-f:.]+\]\Z")
 _PORTS = {"http": 80, "https": 443, "ssh": 22}
-_COMMIT = re.compile(r"(?:[0-9a-f]{40}|[0-9a-f]{64})\Z")
+_COMMIT = pattern(r"(?:[0-9a-f]{40}|[0-9a-f]{64})\Z")
 _FORMS = 'write "https://…", "ssh://…", "user@host:path", "file:///…", "/path" or "./path"'
 
 

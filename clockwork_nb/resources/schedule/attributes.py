@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Collection, Mapping
 from typing import Any
 
+from clockwork_nb.patterns import pattern
 from clockwork_nb.resources import rules
 from clockwork_nb.resources.plain import (
     PlainAttributes,
@@ -26,8 +26,8 @@ from clockwork_nb.secrets import Sensitive
 
 __all__ = ["PLAIN", "calendar_event", "cron_time", "fits", "program_line", "schedule_name"]
 
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,59}\Z")
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
+_NAME = pattern(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,59}\Z")
+_CONTROL = pattern(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 
 
 def cron_time(value: str) -> str:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from msgspec import Struct
 
+from clockwork_nb.patterns import pattern
 from clockwork_nb.resources.schedule.calendar_events import calendar_problem
 
 __all__ = ["NICKNAMES", "calendar_problem", "cron_problem", "plain_cron", "to_calendar"]
@@ -25,7 +26,7 @@ NICKNAMES = {
 _MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
 _DAYS = ("sun", "mon", "tue", "wed", "thu", "fri", "sat")
 _LONGEST = (31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31)
-_PART = re.compile(r"(?P<first>\*|\w+)(?:-(?P<last>\w+))?(?:/(?P<step>\d+))?\Z", re.ASCII)
+_PART = pattern(r"(?P<first>\*|\w+)(?:-(?P<last>\w+))?(?:/(?P<step>\d+))?\Z", re.ASCII)
 
 
 class _Field(Struct, frozen=True):

@@ -12,13 +12,15 @@ from typing import Final
 
 from msgspec import Struct
 
+from clockwork_nb.patterns import pattern
+
 __all__ = ["calendar_problem"]
 
-_LETTERS = re.compile(r"[A-Za-z0-9*.,:/~@_+ -]{1,200}\Z")
-_ZONE = re.compile(r"[A-Za-z][A-Za-z0-9_+-]*(?:/[A-Za-z0-9_+-]+)*\Z|[+-]\d{2}(?:\d{2})?\Z", re.ASCII)
-_PART = re.compile(r"(\d+(?:\.\d+)?)(?:\.\.(\d+(?:\.\d+)?))?(?:/(\d+(?:\.\d+)?))?\Z", re.ASCII)
-_READ_AS_STRTOUL_DOES = re.compile(r"@ *(?:\+|-(?=0+(?!\d)))?(?=\d)", re.ASCII)
-_SINCE_1970 = re.compile(r"@\d{1,11}\Z", re.ASCII)
+_LETTERS = pattern(r"[A-Za-z0-9*.,:/~@_+ -]{1,200}\Z")
+_ZONE = pattern(r"[A-Za-z][A-Za-z0-9_+-]*(?:/[A-Za-z0-9_+-]+)*\Z|[+-]\d{2}(?:\d{2})?\Z", re.ASCII)
+_PART = pattern(r"(\d+(?:\.\d+)?)(?:\.\.(\d+(?:\.\d+)?))?(?:/(\d+(?:\.\d+)?))?\Z", re.ASCII)
+_READ_AS_STRTOUL_DOES = pattern(r"@ *(?:\+|-(?=0+(?!\d)))?(?=\d)", re.ASCII)
+_SINCE_1970 = pattern(r"@\d{1,11}\Z", re.ASCII)
 _END: Final = 7_258_118_400  # the year 2200
 
 _NAMES: Final = frozenset(

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from clockwork_nb.intake.values import Unknown
+from clockwork_nb.patterns import pattern
 from clockwork_nb.resources import rules
 from clockwork_nb.resources.containers import in_container
 from clockwork_nb.resources.rules import Refused
@@ -40,7 +41,7 @@ _NOT_FOR_A_PROCESS: Final[Mapping[str, str]] = {
 }
 """Words that need a container → why a process cannot have them."""
 
-_ENGINE_STEERING = re.compile(r"(?:LD_|DYLD_|GO|BASH_FUNC_|CONTAINERS?_|DOCKER_|STORAGE_|XDG_|PODMAN_|BUILDAH_)")
+_ENGINE_STEERING = pattern(r"(?:LD_|DYLD_|GO|BASH_FUNC_|CONTAINERS?_|DOCKER_|STORAGE_|XDG_|PODMAN_|BUILDAH_)")
 _SHELL_NAMES = frozenset(
     {
         "BASHOPTS", "BASH_ENV", "DBUS_SESSION_BUS_ADDRESS", "ENV", "EUID", "HOME", "HTTPS_PROXY", "HTTP_PROXY", "IFS",

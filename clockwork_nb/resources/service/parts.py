@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import math
 import posixpath
-import re
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
 from decimal import Decimal
 from typing import Any, Final
 
+from clockwork_nb.patterns import pattern
 from clockwork_nb.resources.containers import parse_size
 from clockwork_nb.resources.probes import url_problem
 from clockwork_nb.resources.rules import Refused
@@ -38,9 +38,9 @@ __all__ = [
 MAX_BYTES: Final = 1 << 50
 
 _MIN_MEMORY = 6 << 20  # docker's own lower limit; below it nothing starts
-_VOLUME_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}\Z")
-_DRIVER = re.compile(r"[a-z][a-z0-9-]{0,30}\Z")
-_PUBLISHED = re.compile(
+_VOLUME_NAME = pattern(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}\Z")
+_DRIVER = pattern(r"[a-z][a-z0-9-]{0,30}\Z")
+_PUBLISHED = pattern(
     r"(?:(?P<ip>\d{1,3}(?:\.\d{1,3}){3}|\[[0-9a-fA-F:.]+\]):)?(?P<external>\d{1,5})(?::(?P<internal>\d{1,5}))?\Z"
 )
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Collection
 from typing import Any
 
 from clockwork_nb.intake.values import Unknown
+from clockwork_nb.patterns import pattern
 from clockwork_nb.resources.plain import (
     REQUIRED,
     NotPlain,
@@ -27,8 +27,8 @@ from clockwork_nb.resources.rules import Refused, each_once, sorted_map
 
 __all__ = ["PLAIN", "not_ours", "one_list", "variables", "workspace_name"]
 
-_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*\Z")
-_WORKSPACE = re.compile(r"[A-Za-z0-9_.~-]{1,90}\Z")
+_NAME = pattern(r"[A-Za-z_][A-Za-z0-9_-]*\Z")
+_WORKSPACE = pattern(r"[A-Za-z0-9_.~-]{1,90}\Z")
 _OURS = frozenset({"TF_DATA_DIR", "TF_INPUT", "TF_IN_AUTOMATION", "TF_WORKSPACE", "CHECKPOINT_DISABLE", "TF_CLI_ARGS"})
 
 

@@ -14,6 +14,7 @@ from typing import Any
 
 from clockwork_nb.canonical import sha256_hex
 from clockwork_nb.intake.values import Unknown, contains_unknown
+from clockwork_nb.patterns import pattern
 from clockwork_nb.ports import Observation, ObserveContext
 from clockwork_nb.resources.terraform import drive
 from clockwork_nb.resources.terraform.reading import Trouble, counted
@@ -27,7 +28,7 @@ __all__ = ["observe", "recall"]
 _FORGET = "To forget it with all that it made: a removed block with destroy = false, or clockwork state rm."
 _NOT_APPLIED = "not applied from here yet (--allow-data terraform looks into its state)"
 _NO_MODULE = "Make this folder, correct source, or declare what makes it: a repository, a directory, files in it."
-_OUTPUT = re.compile(r'^\s*output\s+"([^"\n]{1,200})"', re.MULTILINE)
+_OUTPUT = pattern(r'^\s*output\s+"([^"\n]{1,200})"', re.MULTILINE)
 
 
 def observe(config: Mapping[str, Any], recorded: Mapping[str, Any] | None, context: ObserveContext) -> Observation:

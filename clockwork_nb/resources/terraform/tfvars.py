@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any
 
 from clockwork_nb.errors import InvalidInputError
+from clockwork_nb.patterns import pattern
 
 __all__ = ["tfvars"]
 
-_SPECIAL = re.compile(r'["\\\x00-\x1f\x7f]|[$%](?=\{)')
+_SPECIAL = pattern(r'["\\\x00-\x1f\x7f]|[$%](?=\{)')
 _SHORT = {'"': '\\"', "\\": "\\\\", "\n": "\\n", "\r": "\\r", "\t": "\\t"}
 
 
