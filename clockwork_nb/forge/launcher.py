@@ -78,6 +78,7 @@ _ROOM = socket.CMSG_SPACE(MAX_FDS * 4)
 _EXITED = (  # of every step, so without `_to_json`
     '{"op":"exited","id":"%s","pid":%d,"code":%s,"sig":%s,"dur":%.6f,"killed":%s,"strays":%d,"stuck":%d,"ru":[%f,%f,%d]}'
 )
+BECOMES_MS = 2
 STUCK_AFTER_S = 2.0
 """How long a killed process may take to go; one in uninterruptible sleep is reported, not waited for."""
 
@@ -263,7 +264,7 @@ class _Worker:
         signal.set_wakeup_fd(wake_write, warn_on_full_buffer=False)
         signal.signal(signal.SIGCHLD, _nothing)
         self.epoll = select.epoll()
-        self.waiter = select.poll()
+        self.becoming = select.poll()
         for fd in (sock.fileno(), caller, guard, self.wake):
             self.epoll.register(fd, select.EPOLLIN)
         self.gone = {caller, guard}
@@ -359,15 +360,9 @@ class _Worker:
             calls = self.calls(message, fds, ruleset)
             command = _command(message)
             step = _Step(message, self.most_grace)
-            gone, there = os.pipe2(os.O_CLOEXEC)
-            step.pid = pid = os.fork()
+            step.pid = pid = self.fork()
             if pid == 0:
                 self.become(calls, command, message)
-            os.close(there)
-            self.waiter.register(gone, 0)
-            self.waiter.poll(2)
-            self.waiter.unregister(gone)
-            os.close(gone)
         except (OSError, ValueError, KeyError) as error:
             self.refuse(message["id"], getattr(error, "errno", None) or errno.EINVAL, _say(error))
             return
@@ -375,6 +370,26 @@ class _Worker:
         self.pids[step.id] = pid
         self.counts["runs"] += 1
         self.alarm = min(self.alarm, step.due)
+
+    def fork(self) -> int:
+        """Do what `os.fork` does, but return here only when the child has become its step, or `BECOMES_MS` later.
+
+        While both have one memory, each page that either of them writes to is copied.
+        """
+        waiting, held = os.pipe2(os.O_CLOEXEC)
+        try:
+            pid = os.fork()
+        except OSError:
+            os.close(waiting)
+            os.close(held)
+            raise
+        if pid:
+            os.close(held)  # the child's goes with execve
+            self.becoming.register(waiting, 0)
+            self.becoming.poll(BECOMES_MS)
+            self.becoming.unregister(waiting)
+            os.close(waiting)
+        return pid
 
     def link(self, name: str) -> None:
         """Give the script a name that people recognise: a link to the descriptor, in a folder only we write to."""
