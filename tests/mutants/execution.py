@@ -120,7 +120,7 @@ _ONE_STEP_ONE_ACTION: Final = [
     _gate("purposes-alike", "        if s.purpose != name:\n", "        if False:\n"),
     _gate("addresses-alike", "        if s.address != address:\n", "        if False:\n"),
     _gate("any-flag", "        if not runtime.flags.match(word):\n", "        if False:\n", file="runtimes"),
-    _gate("code-as-a-word", 're.compile(r"-[efux]{1,4}\\Z")),\n        Runtime("bash"', 're.compile(r"-[cefux]{1,4}\\Z")),\n        Runtime("bash"',
+    _gate("code-as-a-word", 'pattern(r"-[efux]{1,4}\\Z")),\n        Runtime("bash"', 'pattern(r"-[cefux]{1,4}\\Z")),\n        Runtime("bash"',
           file="runtimes"),
     _gate("all-permissions-of-deno", "|allow-(?:read|write|net|env)=[^\\s*]+", "|allow-(?:read|write|net|env|run)=[^\\s*]+", f"{_LIMITS}::test_what_stands_before_the_script_is_fixed_and_harmless", file="runtimes"),
     _gate("control-characters-in-words", "        if _CONTROL.search(word)\n    ]", "        if False\n    ]",
