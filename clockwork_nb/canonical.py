@@ -78,20 +78,23 @@ def _prepare(value: Any, fractions: list[float]) -> Any:
 def _is_plain(value: Any) -> bool:
     """Return whether the encoder's own order and spelling are RFC 8785's for *value*: no fractions, keys of ASCII."""
     stack = [value]
+    shapes = set()  # most objects have the keys of another one
     for item in stack:
         kind = type(item)
         if kind is str or item is None or kind is bool:
             continue
-        if kind is int:
+        if kind is dict:
+            keys = tuple(item)
+            if keys not in shapes:
+                if not all(type(key) is str and key.isascii() for key in keys):
+                    return False
+                shapes.add(keys)
+            stack += item.values()
+        elif kind is list or kind is tuple:
+            stack += item
+        elif kind is int:
             if not -_MAX_SAFE <= item <= _MAX_SAFE:
                 return False
-        elif kind is dict:
-            for key in item:
-                if type(key) is not str or not key.isascii():
-                    return False
-            stack.extend(item.values())
-        elif kind is list or kind is tuple:
-            stack.extend(item)
         else:
             return False
     return True

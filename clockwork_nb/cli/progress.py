@@ -58,13 +58,8 @@ def decide(section: Section, out: Output, *, settings: Settings, auto_approve: b
         ApprovalRequiredError: there is nobody to ask, or no answer. ApprovalDeniedError: the answer was no.
     """
     try:
-        out.text(section.planned.text(color=out.color, width=out.columns))
-        if section.edited:
-            from clockwork_nb.render.gate import edited_words
-
-            out.text(f"\n  {edited_words(section.edited)}")
-        if section.built is not None and (notable := section.built.notable_text(color=out.color)):
-            out.text(notable)
+        if not out.json:
+            _show(section, out)
         _answer(section, settings, auto_approve=auto_approve, json=out.json)
     except (KeyboardInterrupt, Terminated) as stopped:
         section.leave()  # nobody has answered
@@ -72,6 +67,17 @@ def decide(section: Section, out: Output, *, settings: Settings, auto_approve: b
             raise
         first, rest = section.waiting_lines()
         raise InterruptedByUserError(f"stopped at the question. {first}", hint=rest) from None
+
+
+def _show(section: Section, out: Output) -> None:
+    """Print the plan, and what it does not show of the scripts."""
+    out.text(section.planned.text(color=out.color, width=out.columns))
+    if section.edited:
+        from clockwork_nb.render.gate import edited_words
+
+        out.text(f"\n  {edited_words(section.edited)}")
+    if section.built is not None and (notable := section.built.notable_text(color=out.color)):
+        out.text(notable)
 
 
 def _answer(section: Section, settings: Settings, *, auto_approve: bool, json: bool) -> None:
