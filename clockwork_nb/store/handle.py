@@ -368,6 +368,8 @@ class JobHandle:
     def _serve(self) -> bool:
         with self._work:
             self._work.wait_for(lambda: self._batches or self._calls or self._stopping, timeout=self._until_beat())
+        time.sleep(0)  # whoever is about to append shares the sync
+        with self._work:
             batches, calls = tuple(self._batches), tuple(self._calls)
             if self._stopping and not batches and not calls:
                 return False
