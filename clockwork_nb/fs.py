@@ -13,14 +13,14 @@ import fcntl
 import os
 import stat
 import sys
-from typing import TYPE_CHECKING, Final, NoReturn, Protocol, TypeVar
+from typing import TYPE_CHECKING, Final, NoReturn, Protocol
 
 from msgspec import Struct
 
 from clockwork_nb.errors import StoreFullError, StoreIOError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Iterable, Mapping
     from pathlib import Path
 
 __all__ = [
@@ -41,9 +41,7 @@ __all__ = [
 
 _FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
 _READ_CHUNK: Final = 1 << 20
-_OPEN_TOGETHER: Final = 128
-_WAITS_AT_ONCE: Final = 8
-_T = TypeVar("_T")
+_ONE_BY_ONE: Final = 16
 
 
 class FileStat(Struct, frozen=True):
@@ -90,10 +88,6 @@ class FileSystem(Protocol):
         """Return when the file's content (and, unless *data_only*, its metadata) is on the disk."""
         ...
 
-    def begin_sync(self, handle: int) -> None:
-        """Let the disk begin with the file's content, for a `sync` that comes soon. Promises nothing."""
-        ...
-
     def close(self, handle: int) -> None:
         """Give the handle back; a lock held through it is released."""
         ...
@@ -132,6 +126,14 @@ class FileSystem(Protocol):
 
     def sync_dir(self, path: Path) -> None:
         """Return when the folder's names are on the disk."""
+        ...
+
+    def open_dir(self, path: Path) -> int:
+        """Return a handle for the folder *path*, for `sync_all`."""
+        ...
+
+    def sync_all(self, handle: int) -> None:
+        """Return when all that was written to the folder's file system since it was opened is on the disk, and its names."""
         ...
 
 
@@ -180,12 +182,6 @@ class RealFileSystem:
             os.fdatasync(handle)
         else:
             os.fsync(handle)
-
-    def begin_sync(self, handle: int) -> None:
-        """Let the disk begin with the file's content."""
-        if sys.platform != "darwin":  # which has no such call
-            # Linux starts to write the dirty pages back before it looks which ones it can drop (mm/fadvise.c).
-            os.posix_fadvise(handle, 0, 0, os.POSIX_FADV_DONTNEED)
 
     def close(self, handle: int) -> None:
         """Give the handle back; a lock held through it is released."""
@@ -255,6 +251,14 @@ class RealFileSystem:
         finally:
             os.close(handle)
 
+    def open_dir(self, path: Path) -> int:
+        """Return a handle for the folder *path*, for `sync_all`."""
+        return os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+
+    def sync_all(self, handle: int) -> None:
+        """Return when all that was written to the folder's file system since it was opened is on the disk, and its names."""
+        sync_file_system(handle)
+
 
 def _regular(handle: int, path: Path) -> int:
     if not stat.S_ISREG(os.fstat(handle).st_mode):
@@ -308,31 +312,56 @@ def write_atomic(path: Path, data: bytes, *, mode: int = 0o600, fs: FileSystem =
 
 
 def write_atomic_all(files: Mapping[Path, bytes], *, mode: int = 0o600, fs: FileSystem = REAL) -> None:
-    """Make each of *files* (path → content) durable as `write_atomic` does, each of their folders synced once.
+    """Make each of *files* (path → content) durable as `write_atomic` does.
 
+    A few are synced one by one, each of their folders once; more with one wait for the contents and one for the names:
+    on a slow disk hundreds of waits take minutes. That one also waits for what others write to the same file system.
     When this raises, every path is what it was or has its new content; which of them is not known.
 
     Raises:
         StoreFullError: E_STORE_FULL.
         StoreIOError: E_STORE_IO.
     """
+    if not files:
+        return
     unnamed: dict[Path, Path] = {}
-    paths = list(files)
+    folders = list(dict.fromkeys(path.parent for path in files))
+    path = folders[0]  # the one to name in an error
     try:
-        for start in range(0, len(paths), _OPEN_TOGETHER):
-            path = paths[start]  # the one to name in an error of the whole group
-            group = {p: _temporary(p) for p in paths[start : start + _OPEN_TOGETHER]}
-            _write_synced({temporary: files[p] for p, temporary in group.items()}, mode, fs)
-            unnamed |= group
-        for path in paths:
-            fs.rename(unnamed[path], path)
-            del unnamed[path]
-        _wait_for_each(fs.sync_dir, list(dict.fromkeys(path.parent for path in paths)))
+        with contextlib.ExitStack() as opened:
+            # Opened before the first write: a disk that fails meanwhile is told through these handles (syncfs(2)).
+            disks = _open_disks(folders, fs, opened) if len(files) > _ONE_BY_ONE else []
+            for path, data in files.items():
+                temporary = _temporary(path)
+                _write_new(temporary, data, mode, fs, durable=not disks)
+                unnamed[path] = temporary
+            for disk in disks:
+                fs.sync_all(disk)
+            for path in files:
+                fs.rename(unnamed[path], path)
+                del unnamed[path]
+            for disk in disks:
+                fs.sync_all(disk)
+            for path in folders if not disks else ():
+                fs.sync_dir(path)
     except OSError as error:
         for temporary in unnamed.values():
             with contextlib.suppress(OSError):
                 fs.unlink(temporary)
         raise_storage_error(error, path, "writing")
+
+
+def _open_disks(folders: Iterable[Path], fs: FileSystem, opened: contextlib.ExitStack) -> list[int]:
+    """Return a handle for each file system that *folders* are on, closed with *opened*; none where syncfs(2) is not there."""
+    if sys.platform != "linux":
+        return []
+    disks: dict[int, int] = {}
+    for folder in folders:
+        found = fs.stat(folder)
+        if found is not None and found.identity[0] not in disks:
+            disks[found.identity[0]] = handle = fs.open_dir(folder)
+            opened.callback(fs.close, handle)
+    return list(disks.values())
 
 
 def create_atomic(path: Path, data: bytes, *, mode: int = 0o600, fs: FileSystem = REAL) -> None:
@@ -345,7 +374,7 @@ def create_atomic(path: Path, data: bytes, *, mode: int = 0o600, fs: FileSystem 
     """
     temporary = _temporary(path)
     try:
-        _write_synced({temporary: data}, mode, fs)
+        _write_new(temporary, data, mode, fs)
         try:
             fs.link(temporary, path)  # unlike a rename, this never replaces a file that somebody made just now
         finally:
@@ -362,40 +391,19 @@ def _temporary(path: Path) -> Path:
     return path.with_name(f".{path.name[:80]}.{os.urandom(6).hex()}.tmp")
 
 
-def _write_synced(files: Mapping[Path, bytes], mode: int, fs: FileSystem) -> None:
-    handles: dict[Path, int] = {}
+def _write_new(path: Path, data: bytes, mode: int, fs: FileSystem, *, durable: bool = True) -> None:
+    handle = fs.create(path, mode)
     try:
-        with contextlib.ExitStack() as opened:
-            for path, data in files.items():
-                handles[path] = fs.create(path, mode)
-                opened.callback(fs.close, handles[path])
-                write_all(fs, handles[path], data)
-            if len(handles) > 1:  # the disk takes them all at once, instead of each when it is waited for
-                for handle in handles.values():
-                    fs.begin_sync(handle)
-            _wait_for_each(fs.sync, list(handles.values()))
+        try:
+            write_all(fs, handle, data)
+            if durable:
+                fs.sync(handle)
+        finally:
+            fs.close(handle)
     except OSError:
-        for path in handles:
-            with contextlib.suppress(OSError):
-                fs.unlink(path)
+        with contextlib.suppress(OSError):
+            fs.unlink(path)
         raise
-
-
-def _wait_for_each(wait: Callable[[_T], None], items: Sequence[_T]) -> None:
-    if len(items) <= _WAITS_AT_ONCE:
-        for item in items:
-            wait(item)
-        return
-    from concurrent.futures import ThreadPoolExecutor
-
-    def wait_for(part: Sequence[_T]) -> None:
-        for item in part:
-            wait(item)
-
-    # Each waits for the disk on its own; a few at a time share what the disk does.
-    with ThreadPoolExecutor(_WAITS_AT_ONCE, thread_name_prefix="sync") as pool:
-        for done in [pool.submit(wait_for, items[place::_WAITS_AT_ONCE]) for place in range(_WAITS_AT_ONCE)]:
-            done.result()
 
 
 def read_bytes(path: Path, *, fs: FileSystem = REAL) -> bytes:

@@ -128,7 +128,8 @@ def report(outcome: SectionOutcome, out: Output, *, terminated: bool = False) ->
     elif error is not None and outcome.verb == "verify":
         error = AcceptTestError(error.message, hint=error.hint, details=error.details)
     outcome = replace(outcome, error=error)
-    out.text(("" if outcome.status == "nothing" else "\n") + outcome.text(color=out.color))
+    if not out.json:
+        out.text(("" if outcome.status == "nothing" else "\n") + outcome.text(color=out.color))
     out.document(outcome.to_document())
     if error is None:
         return 0

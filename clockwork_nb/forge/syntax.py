@@ -6,7 +6,6 @@ the build, which comes before anything runs; ``go vet`` would first compile the 
 
 from __future__ import annotations
 
-import ast
 import re
 import subprocess
 import threading
@@ -159,6 +158,8 @@ def _without_header(content: bytes) -> bytes:
 
 
 def _python_problem(text: str) -> tuple[int, str]:
+    import ast
+
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")

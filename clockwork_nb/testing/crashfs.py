@@ -48,7 +48,7 @@ class _Handle(Struct):
 class CrashFs:
     """A `clockwork_nb.fs.FileSystem` in memory. ``on_op`` is called before each call that changes something, by its name.
 
-    *ignore* names calls that do nothing (``"sync"``, ``"sync_data"``, ``"sync_dir"``): what a test of durability must
+    *ignore* names calls that do nothing (``"sync"``, ``"sync_data"``, ``"sync_dir"``, ``"sync_all"``): what a test of durability must
     notice.
     """
 
@@ -118,9 +118,6 @@ class CrashFs:
         if name not in self._ignore:
             file = self._content(self._handles[handle].inode)
             file.kept, file.shrunk = bytes(file.seen), False
-
-    def begin_sync(self, handle: int) -> None:
-        """See `clockwork_nb.fs.FileSystem`: nothing is on the disk for it."""
 
     def close(self, handle: int) -> None:
         """See `clockwork_nb.fs.FileSystem`."""
@@ -194,6 +191,22 @@ class CrashFs:
         if "sync_dir" not in self._ignore:
             folder = self._folder(path)
             folder.kept, folder.pending = dict(folder.seen), []
+
+    def open_dir(self, path: Path) -> int:
+        """See `clockwork_nb.fs.FileSystem`."""
+        self._folder(path)
+        return self._open(self._find(path) or 0, append=False)
+
+    def sync_all(self, handle: int) -> None:
+        """See `clockwork_nb.fs.FileSystem`."""
+        self._about_to("sync_all")
+        if "sync_all" in self._ignore:
+            return
+        for node in self._inodes.values():
+            if isinstance(node, _Folder):
+                node.kept, node.pending = dict(node.seen), []
+            else:
+                node.kept, node.shrunk = bytes(node.seen), False
 
     # --- losing power ---
 

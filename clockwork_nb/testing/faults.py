@@ -115,10 +115,6 @@ class FaultFs:
         self._strike("sync", self._paths.get(handle, ""))
         self._inner.sync(handle, data_only=data_only)
 
-    def begin_sync(self, handle: int) -> None:
-        """See `clockwork_nb.fs.FileSystem`."""
-        self._inner.begin_sync(handle)
-
     def close(self, handle: int) -> None:
         """See `clockwork_nb.fs.FileSystem`."""
         self._paths.pop(handle, None)
@@ -165,3 +161,15 @@ class FaultFs:
         """See `clockwork_nb.fs.FileSystem`."""
         self._strike("sync_dir", str(path))
         self._inner.sync_dir(path)
+
+    def open_dir(self, path: Path) -> int:
+        """See `clockwork_nb.fs.FileSystem`."""
+        self._strike("open_dir", str(path))
+        handle = self._inner.open_dir(path)
+        self._paths[handle] = str(path)
+        return handle
+
+    def sync_all(self, handle: int) -> None:
+        """See `clockwork_nb.fs.FileSystem`."""
+        self._strike("sync_all", self._paths.get(handle, ""))
+        self._inner.sync_all(handle)
