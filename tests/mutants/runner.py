@@ -78,14 +78,14 @@ MUTANTS: list[Mutant] = [
     ),
     Mutant(
         "the-state-gets-its-name-before-its-content", "clockwork_nb/fs.py",
-        "            _wait_for_each(fs.sync, list(handles.values()))\n",
-        '            _wait_for_each(fs.sync, [h for p, h in handles.items() if "state.json" not in p.name])\n',
+        "            if durable:\n",
+        '            if durable and "state.json" not in path.name:\n',
         "P3", (_LINT,),
     ),
     Mutant(
         "the-folder-of-the-state-is-not-synced", "clockwork_nb/fs.py",
-        "        _wait_for_each(fs.sync_dir, list(dict.fromkeys(path.parent for path in paths)))\n",
-        '        _wait_for_each(fs.sync_dir, list(dict.fromkeys(p.parent for p in paths if p.name != "state.json")))\n',
+        "            for path in folders if not disks else ():\n",
+        '            for path in folders if not disks and not any(p.name == "state.json" for p in files) else ():\n',
         "P3", (_LINT,),
     ),
     Mutant(

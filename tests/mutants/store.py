@@ -59,12 +59,12 @@ MUTANTS: list[Mutant] = [
     # --- P3: what was confirmed survives power loss
     Mutant(
         "no-sync-of-the-temporary-file", _FS,
-        "            _wait_for_each(fs.sync, list(handles.values()))\n", "",
+        "            if durable:\n                fs.sync(handle)\n", "",
         "P3", (_POWER,),
     ),
     Mutant(
         "no-folder-sync-after-a-rename", _FS,
-        "        _wait_for_each(fs.sync_dir, list(dict.fromkeys(path.parent for path in paths)))\n", "",
+        "            for path in folders if not disks else ():\n                fs.sync_dir(path)\n", "",
         "P3", (_POWER,),
     ),
     Mutant(
@@ -99,14 +99,26 @@ MUTANTS: list[Mutant] = [
     ),
     Mutant(
         "only-the-last-file-of-many-is-synced", _FS,
-        "            _wait_for_each(fs.sync, list(handles.values()))\n",
-        "            _wait_for_each(fs.sync, list(handles.values())[-1:])\n",
+        "                _write_new(temporary, data, mode, fs, durable=not disks)\n",
+        "                _write_new(temporary, data, mode, fs, durable=not disks and len(unnamed) + 1 == len(files))\n",
         "P3", (_TOGETHER,),
     ),
     Mutant(
         "only-the-last-folder-of-many-is-synced", _FS,
-        "        _wait_for_each(fs.sync_dir, list(dict.fromkeys(path.parent for path in paths)))\n",
-        "        _wait_for_each(fs.sync_dir, list(dict.fromkeys(path.parent for path in paths))[-1:])\n",
+        "            for path in folders if not disks else ():\n",
+        "            for path in folders[-1:] if not disks else ():\n",
+        "P3", (_TOGETHER,),
+    ),
+    Mutant(
+        "names-of-many-are-given-before-their-contents-are-synced", _FS,
+        "            for disk in disks:\n                fs.sync_all(disk)\n            for path in files:\n",
+        "            for path in files:\n",
+        "P3", (_TOGETHER,),
+    ),
+    Mutant(
+        "names-of-many-are-not-synced", _FS,
+        "            for disk in disks:\n                fs.sync_all(disk)\n            for path in folders",
+        "            for path in folders",
         "P3", (_TOGETHER,),
     ),
     Mutant(
@@ -306,8 +318,8 @@ MUTANTS: list[Mutant] = [
     ),
     Mutant(
         "a-half-written-temporary-file-stays", _FS,
-        "        for path in handles:\n            with contextlib.suppress(OSError):\n                fs.unlink(path)\n        raise",
-        "        raise",
+        "        with contextlib.suppress(OSError):\n            fs.unlink(path)\n        raise\n",
+        "        raise\n",
         "P8", (_DISK,),
     ),
     # --- P9: the snapshot is only a cache
