@@ -99,7 +99,7 @@ def test_a_runtime_that_is_not_here_is_a_finding_and_not_the_end(monkeypatch: py
 @pytest.mark.parametrize(
     ("place", "data"),
     [
-        ("line 3, column 1", b'{\n"version":"1",\n}'),
+        ("line 3, column 1", b'{\n"version":"1"\n"a":1}'),
         ("line 1, column 1", b"Sure! {}"),
         ("line 2, column 1", b"{}\n{}"),
         ("line 2", b'{"a":\n"\xff"}'),

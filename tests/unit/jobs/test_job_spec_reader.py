@@ -183,11 +183,11 @@ def test_a_secret_looking_variable_is_warned_about() -> None:
         ("a: &a [*a]", "x.yaml", "spec-syntax", 1, 8),
         ("name: 12345678901234567890", "x.yaml", "spec-limit", 1, 7),
         ("name: " + "1" * 5000, "x.yaml", "spec-limit", 1, 7),
-        ('{"name": "x",}', "x.json", "spec-syntax", 1, 14),
+        ('{"name": "x" "y"}', "x.json", "spec-syntax", 1, 14),
         ('{"name": NaN}', "x.json", "spec-syntax", 1, 10),
         ('{"name": "\\ud800"}', "x.json", "spec-syntax", 1, 10),
         ('{"name": 1e999}', "x.json", "spec-limit", 1, 10),
-        ("[" * 5000 + "]" * 5000, "x.json", "spec-limit", 1, 1),
+        ("[" * 50_000 + "]" * 50_000, "x.json", "spec-limit", 1, 1),
     ],
 )
 def test_text_that_cannot_be_read(text: str, name: str, code: str, line: int, column: int) -> None:
