@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 __all__ = [
+    "ONE_BY_ONE",
     "REAL",
     "FileStat",
     "FileSystem",
@@ -41,7 +42,8 @@ __all__ = [
 
 _FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
 _READ_CHUNK: Final = 1 << 20
-_ONE_BY_ONE: Final = 16
+ONE_BY_ONE: Final = 16
+"""So many files are synced one by one; more wait for the whole file system instead."""
 
 
 class FileStat(Struct, frozen=True):
@@ -330,7 +332,7 @@ def write_atomic_all(files: Mapping[Path, bytes], *, mode: int = 0o600, fs: File
     try:
         with contextlib.ExitStack() as opened:
             # Opened before the first write: a disk that fails meanwhile is told through these handles (syncfs(2)).
-            disks = _open_disks(folders, fs, opened) if len(files) > _ONE_BY_ONE else []
+            disks = _open_disks(folders, fs, opened) if len(files) > ONE_BY_ONE else []
             for path, data in files.items():
                 temporary = _temporary(path)
                 _write_new(temporary, data, mode, fs, durable=not disks)

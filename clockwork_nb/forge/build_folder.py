@@ -12,7 +12,7 @@ from types import TracebackType
 from typing import Self
 
 from clockwork_nb.errors import BundlePathError
-from clockwork_nb.fs import make_dirs, raise_storage_error, sync_file_system
+from clockwork_nb.fs import ONE_BY_ONE, make_dirs, raise_storage_error, sync_file_system
 
 __all__ = ["MAX_READ", "BuildFolder"]
 
@@ -27,7 +27,6 @@ _DIR = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 _LINK = {errno.ELOOP, errno.ENOTDIR, errno.EMLINK}
-_SYNC_ONE_BY_ONE = 16
 
 
 def _anchor(root: Path) -> Path:
@@ -165,7 +164,7 @@ class BuildFolder:
             BundlePathError: E_BUNDLE_PATH, a link or a folder is in the way.
             StoreIOError, StoreFullError: the disk failed. Some may have been written.
         """
-        one_by_one = len(files) <= _SYNC_ONE_BY_ONE
+        one_by_one = len(files) <= ONE_BY_ONE
         unnamed: dict[str, str] = {}
         path = ""
         try:
